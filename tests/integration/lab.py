@@ -1,0 +1,162 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The lab as tests see it: its inventory, its hosts, and playbooks run against them."""
+
+from __future__ import annotations
+
+import functools
+import imaplib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+LAB_DIR = ROOT / os.environ.get("LAB_DIR", ".lab")
+INVENTORY = LAB_DIR / "inventory.yml"
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a playbook ended."""
+
+    rc: int
+    output: str
+
+    def counts(self, host: str) -> dict[str, int]:
+        """The recap line of one host: ok, changed, unreachable, failed ..."""
+        for line in self.output.splitlines():
+            if re.match(rf"{re.escape(host)}\s+: ok=", line):
+                return {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", line)}
+        raise AssertionError(f"{host} is missing from the recap:\n{self.output}")
+
+    def changed(self) -> int:
+        """Changes on all hosts together."""
+        return sum(int(n) for n in re.findall(r"changed=(\d+)", self.output))
+
+
+@functools.lru_cache(maxsize=None)
+def inventory(path: Path = INVENTORY) -> dict[str, Any]:
+    """The inventory as Ansible reads it."""
+    done = subprocess.run(
+        [str(BIN / "ansible-inventory"), "-i", str(path), "--list"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    loaded: dict[str, Any] = json.loads(done.stdout)
+    return loaded
+
+
+def hosts(group: str = "cyrus") -> list[str]:
+    """Hosts of a group, its children's included."""
+    entry = inventory().get(group, {})
+    found = list(entry.get("hosts", []))
+    for child in entry.get("children", []):
+        found += [h for h in hosts(child) if h not in found]
+    return found
+
+
+def var(name: str, host: str = "imap1") -> Any:
+    """One variable of a host."""
+    return inventory()["_meta"]["hostvars"][host].get(name)
+
+
+def address(host: str) -> str:
+    return str(var("ansible_host", host))
+
+
+def playbook(
+    name: str,
+    *args: str,
+    extra: Mapping[str, Any] | None = None,
+    source: Path = INVENTORY,
+    timeout: float = 900,
+) -> Run:
+    """Run one of the collection's playbooks, e.g. playbook("setup", "--check")."""
+    command = [str(BIN / "ansible-playbook"), "-i", str(source), f"mailops.cyrus.{name}", *args]
+    if extra is not None:
+        command += ["-e", json.dumps(extra)]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+    )
+    return Run(done.returncode, done.stdout)
+
+
+def ssh(
+    host: str, command: str, check: bool = True, data: str | None = None, timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run a shell command on a host as root."""
+    done = subprocess.run(
+        [
+            "ssh",
+            *["-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR"],
+            *["-o", f"UserKnownHostsFile={LAB_DIR / 'known_hosts'}"],
+            *["-i", str(LAB_DIR / "id_ed25519"), f"root@{address(host)}", command],
+        ],
+        input="" if data is None else data,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    if check and done.returncode != 0:
+        raise AssertionError(f"{host}: {command}: rc {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def lab(*args: str, timeout: float = 600) -> None:
+    """Drive the lab itself, e.g. lab("reboot", "imap1")."""
+    subprocess.run(
+        [sys.executable, "-m", "tests.lab", *args],
+        cwd=ROOT,
+        check=True,
+        stdin=subprocess.DEVNULL,
+        timeout=timeout,
+    )
+
+
+@contextmanager
+def imap(host: str, user: str, password: str, port: int = 143) -> Iterator[imaplib.IMAP4]:
+    """A logged-in IMAP session."""
+    session = imaplib.IMAP4(address(host), port, timeout=30)
+    try:
+        session.login(user, password)
+        yield session
+    finally:
+        session.shutdown()
+
+
+def until(
+    condition: Callable[[], object], seconds: float = 60, every: float = 0.5, what: str = ""
+) -> None:
+    """Wait for a condition, with a bound; a condition that raises is not met yet."""
+    end = time.monotonic() + seconds
+    last: object = None
+    while time.monotonic() < end:
+        try:
+            last = condition()
+            if last:
+                return
+        except (OSError, AssertionError, imaplib.IMAP4.error, subprocess.SubprocessError) as error:
+            last = error
+        time.sleep(every)
+    raise AssertionError(f"not within {seconds} s: {what or condition}: {last!r}")
