@@ -45,7 +45,7 @@ class Run:
         return sum(int(n) for n in re.findall(r"changed=(\d+)", self.output))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def inventory(path: Path = INVENTORY) -> dict[str, Any]:
     """The inventory as Ansible reads it."""
     done = subprocess.run(
