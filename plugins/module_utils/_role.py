@@ -1,0 +1,142 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""Who is master: the record on each host, its history, and the rule that reads them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from . import _files
+from ._errors import ReplicationError
+
+STATE_DIR = "/var/lib/cyrus-replication"
+RECORD = f"{STATE_DIR}/role.json"
+HISTORY = f"{STATE_DIR}/history.jsonl"
+ROLES = ("master", "replica", "fenced")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a host knows of its store; master and epoch are the same on all of its hosts."""
+
+    store: str
+    host: str
+    role: str
+    master: str
+    epoch: int
+    since: str
+
+    def same(self, other: Record | None) -> bool:
+        """Equal but for when it was written."""
+        return other is not None and {**asdict(self), "since": ""} == {**asdict(other), "since": ""}
+
+
+def parse(text: str, where: str = RECORD) -> Record:
+    """A record from its text; what is not whole is refused, never guessed."""
+    try:
+        loaded = json.loads(text)
+        record = Record(**loaded)
+    except (ValueError, TypeError) as error:
+        raise ReplicationError(f"{where} is no role record ({error}): restore it") from error
+    texts = (record.store, record.host, record.role, record.master, record.since)
+    if not all(isinstance(value, str) for value in texts) or type(record.epoch) is not int:
+        raise ReplicationError(f"{where} has a value of the wrong type: restore it")
+    if record.role not in ROLES or record.epoch < 1:
+        raise ReplicationError(
+            f"{where} names the role {record.role!r} in epoch {record.epoch}: restore it"
+        )
+    if (record.role == "master") != (record.host == record.master):
+        raise ReplicationError(
+            f"{where} says that {record.host} is {record.role} and {record.master} master: "
+            "restore it"
+        )
+    return record
+
+
+def read(path: str = RECORD) -> Record | None:
+    """This host's record, None where it has none."""
+    if not os.path.exists(path):
+        return None
+    return parse(_files.read(path), path)
+
+
+def write(record: Record, path: str = RECORD) -> None:
+    """Put a record in place, durable before this returns."""
+    _files.write(path, json.dumps(asdict(record), sort_keys=True) + "\n", 0o644)
+
+
+def append_history(entry: Mapping[str, Any], path: str = HISTORY) -> None:
+    """Add one line to the history."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(handle, (json.dumps(dict(entry), sort_keys=True) + "\n").encode())
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The master of a store, and the epoch in which it is."""
+
+    master: str
+    epoch: int
+
+
+def decide(store: str, records: Mapping[str, Record | None], first_master: str) -> Decision:
+    """Who is master by the records of all hosts; the inventory names the first master only."""
+    known = {host: record for host, record in records.items() if record is not None}
+    for host, record in known.items():
+        if record.store != store:
+            raise ReplicationError(
+                f"{host} belongs to store {record.store}, the inventory says {store}: "
+                "correct cyrus_store"
+            )
+        if record.host != host:
+            raise ReplicationError(
+                f"{host} has the role record of {record.host}: give the host its old name back"
+            )
+    if not known:
+        if first_master not in records:
+            raise ReplicationError(
+                f"cyrus_master names {first_master}, which is no host of store {store}"
+            )
+        return Decision(first_master, 1)
+    epoch = max(record.epoch for record in known.values())
+    masters = sorted({record.master for record in known.values() if record.epoch == epoch})
+    if len(masters) > 1:
+        raise ReplicationError(
+            f"store {store} has two masters in epoch {epoch}, {' and '.join(masters)}: "
+            "stop one of them and remove its role record"
+        )
+    if masters[0] not in records:
+        raise ReplicationError(
+            f"store {store} has the master {masters[0]} in epoch {epoch}, "
+            "which the inventory does not name: add the host"
+        )
+    return Decision(masters[0], epoch)
+
+
+def stale(records: Mapping[str, Record | None], decision: Decision) -> list[str]:
+    """Hosts that setup must not touch, one sentence each: their data may be the only copy."""
+    reasons = []
+    for host, record in sorted(records.items()):
+        if record is None:
+            continue
+        if record.role == "fenced":
+            reasons.append(f"{host} is fenced since {record.since}: bring it back with rejoin")
+        elif record.role == "master" and host != decision.master:
+            reasons.append(
+                f"{host} was master in epoch {record.epoch} and {decision.master} is it in epoch "
+                f"{decision.epoch}: bring {host} back with rejoin"
+            )
+    return reasons
