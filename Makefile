@@ -1,0 +1,73 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+PLAY := $(BIN)/ansible-playbook -i $(or $(LAB_DIR),.lab)/inventory.yml
+
+.PHONY: help
+help: ## Show the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
+
+.PHONY: venv
+venv: ## Make .venv with the pinned tools (instant when up to date)
+	@tests/tools/bootstrap
+
+.PHONY: lint
+lint: venv ## ruff, yamllint, ansible-lint, mypy, changelog fragments
+	@tests/tools/lint
+
+.PHONY: docs-lint
+docs-lint: venv ## The documentation of every module and role
+	@tests/tools/docs-lint
+
+.PHONY: sanity
+sanity: venv ## ansible-test sanity, without ignore files
+	@tests/tools/sanity
+
+.PHONY: unit
+unit: venv ## Unit and property tests
+	$(BIN)/pytest tests/unit
+
+.PHONY: need-root
+need-root:
+	@[ "$$(id -u)" = 0 ] || { echo "The lab boots real hosts: run make as root." >&2; exit 1; }
+
+.PHONY: lab-up
+lab-up: need-root venv ## Boot the lab's bare hosts; may be run again at any time
+	$(BIN)/python -m tests.lab up
+
+.PHONY: lab-store
+lab-store: lab-up ## The lab with a replicating store and mail in it
+	$(PLAY) mailops.cyrus.setup
+	$(BIN)/python -m tests.lab.mail
+
+.PHONY: lab-down
+lab-down: need-root venv ## Remove the lab
+	$(BIN)/python -m tests.lab down
+
+.PHONY: scenarios
+scenarios: need-root venv ## The molecule scenarios, on the lab
+	tests/tools/scenarios
+
+.PHONY: demo
+demo: lab-up ## From bare hosts to a parity report, and a difference found
+	tests/demo
+
+.PHONY: test
+test: need-root venv ## Everything, from lint to scenarios; removes the lab in the end
+	@tests/tools/test
+
+.PHONY: test-all
+test-all: ## test plus the long runs
+	@TEST_LONG=1 $(MAKE) test
+
+.PHONY: bench
+bench: lab-up ## Parity against sync_client -A
+	$(BIN)/python -m tests.benchmark
+
+.PHONY: clean
+clean: ## Remove what was built in this checkout; run lab-down first
+	@[ ! -e .lab/inventory.yml ] || { echo "The lab may be up: run make lab-down first." >&2; exit 1; }
+	rm -rf .venv .build .cache .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache
