@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The lab as Ansible sees it. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from .plan import DOMAIN, address_of
+
+USERS = ("anna", "anna.meier", "ben", "carla", "dieter", "eva", "o.hara", "zoe")
+_STORE = ("imap1", "imap2", "imap3")
+
+Tree = Mapping[str, object]
+
+
+def ssh_arguments(known_hosts: Path, sockets: Path) -> str:
+    """Return ssh's options: known keys only, shared connections, dead hosts noticed soon."""
+    options = {
+        "UserKnownHostsFile": known_hosts,
+        "StrictHostKeyChecking": "yes",
+        "IdentitiesOnly": "yes",
+        "ControlMaster": "auto",
+        "ControlPersist": "60s",
+        "ControlPath": f"{sockets}/%h",
+        "ConnectTimeout": 10,
+        "ServerAliveInterval": 5,
+        "ServerAliveCountMax": 3,
+    }
+    return " ".join(f"-o {name}={value}" for name, value in options.items())
+
+
+def inventory(
+    hosts: Sequence[str],
+    network: IPv4Network,
+    key: Path,
+    ssh_options: str,
+    secrets: Mapping[str, str],
+) -> str:
+    """Return the inventory of the hosts, as YAML."""
+
+    def members(names: Sequence[str]) -> Tree:
+        return {
+            name: {"ansible_host": str(address_of(network, name))}
+            for name in names
+            if name in hosts
+        }
+
+    store = {
+        "hosts": members(_STORE),
+        "vars": {"cyrus_store": "store1", "cyrus_master": _STORE[0]},
+    }
+    variables = {
+        "ansible_user": "root",
+        "ansible_ssh_private_key_file": str(key),
+        "ansible_ssh_common_args": ssh_options,
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "lab_users": list(USERS),
+        "lab_user_password": secrets["lab_user_password"],
+        "cyrus_admin_user": "cyrus",
+        "cyrus_admin_password": secrets["cyrus_admin_password"],
+    }
+    groups = {
+        "cyrus": {"children": {"store1": store}},
+        "cyrus_mta": {"hosts": members(("mx1",))},
+        "lab_dns": {"hosts": members(("ns1",))},
+    }
+    return "---\n" + "\n".join(_yaml({"all": {"vars": variables, "children": groups}})) + "\n"
+
+
+def _yaml(tree: Tree, depth: int = 0) -> list[str]:
+    lines = []
+    for name, value in tree.items():
+        key = f"{'  ' * depth}{name}:"
+        if isinstance(value, Mapping) and value:
+            lines += [key, *_yaml(value, depth + 1)]
+        else:
+            # JSON's scalars and lists are YAML's.
+            lines.append(f"{key} {json.dumps(value)}")
+    return lines
+
+
+def known_hosts(public_keys: Mapping[str, str], network: IPv4Network) -> str:
+    """Return ssh's known_hosts from each host's public key."""
+    lines = []
+    for name, key in public_keys.items():
+        kind, body, *_ = key.split()
+        lines.append(f"{address_of(network, name)},{name},{name}.{DOMAIN} {kind} {body}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,162 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The lab as a whole: up, down, and what it remembers in between."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from . import cgroup, machine, network, tree
+from .command import run, say
+from .errors import LabError
+from .files import write
+from .host import Host
+from .inventory import inventory, known_hosts, ssh_arguments
+from .lock import hold
+from .plan import HOSTS, releases_for
+from .settings import CACHE, Settings
+
+
+class Lab:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @property
+    def _releases_file(self) -> Path:
+        return self.settings.state / "releases.json"
+
+    def releases(self) -> dict[str, str]:
+        """Return the release of each host that was made."""
+        try:
+            found = json.loads(self._releases_file.read_text())
+        except FileNotFoundError:
+            return {}
+        return {name: found[name] for name in HOSTS if name in found}
+
+    def remember(self, releases: Mapping[str, str]) -> None:
+        write(self._releases_file, json.dumps({**self.releases(), **releases}))
+
+    def host(self, name: str) -> Host:
+        if name not in self.releases():
+            raise LabError(f"the lab has no {name} yet: run `up --hosts {name}`")
+        return Host(self.settings, name)
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep every other command away from this lab."""
+        return hold(self._lock("lab"), f"the lab {self.settings.lab_id}")
+
+    def together(self) -> AbstractContextManager[None]:
+        """Keep away what changes the lab as a whole."""
+        return hold(self._lock("lab"), f"the lab {self.settings.lab_id}", shared=True)
+
+    def alone_on(self, name: str) -> AbstractContextManager[None]:
+        return hold(self._lock(name), name)
+
+    def _lock(self, name: str) -> Path:
+        return self.settings.run.with_name(f"{self.settings.lab_id}.{name}.lock")
+
+    def up(self, names: Sequence[str], asked: Mapping[str, str]) -> None:
+        """Boot the hosts that do not run, and write the inventory into this checkout."""
+        releases = releases_for(names, asked, self.releases())
+        machine.prepare()
+        for release in sorted(set(releases.values())):
+            tree.ensure(release)
+        self._prepare_state()
+        self.remember(releases)
+        self.boot(names)
+        self.write_access()
+        say(f"the lab is up: {self.settings.folder / 'inventory.yml'}")
+
+    def boot(self, names: Sequence[str]) -> None:
+        releases = self.releases()
+        network.make(self.settings.lab_id, self.settings.network)
+        hosts = [self.host(name) for name in names]
+        for host in hosts:
+            if not host.is_running():
+                say(f"booting {host.name} ({releases[host.name]})")
+                host.start(tree.ensure(releases[host.name]))
+        in_parallel(Host.wait_ready, hosts)
+
+    def _prepare_state(self) -> None:
+        settings = self.settings
+        settings.state.mkdir(parents=True, exist_ok=True)
+        settings.state.chmod(0o700)
+        settings.ssh_sockets.mkdir(parents=True, exist_ok=True)
+        settings.ssh_sockets.chmod(0o700)
+        settings.disk.mkdir(exist_ok=True)
+        if not settings.disk.is_mount():
+            options = f"size={settings.disk_size},mode=0755"
+            run(["mount", "-t", "tmpfs", "-o", options, "mailops-lab", settings.disk])
+        public = settings.key.with_suffix(".pub")
+        if not public.exists():
+            settings.key.unlink(missing_ok=True)
+            name = f"mailops-{settings.lab_id}"
+            run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", settings.key])
+
+    def _secrets(self) -> dict[str, str]:
+        """Return the lab's passwords, which last as long as the lab."""
+        path = self.settings.state / "secrets.json"
+        if not path.exists():
+            names = ("lab_user_password", "cyrus_admin_password")
+            write(path, json.dumps({name: secrets.token_urlsafe(18) for name in names}))
+        found: dict[str, str] = json.loads(path.read_text())
+        return found
+
+    def write_access(self) -> None:
+        """Write into the checkout what it takes to reach the hosts."""
+        settings, names = self.settings, list(self.releases())
+        folder = settings.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder / "id_ed25519", settings.key.read_text())
+        keys = {name: settings.host_key(name).with_suffix(".pub") for name in names}
+        public_keys = {name: path.read_text() for name, path in keys.items() if path.exists()}
+        write(folder / "known_hosts", known_hosts(public_keys, settings.network))
+        options = ssh_arguments(folder / "known_hosts", settings.ssh_sockets)
+        text = inventory(
+            names, settings.network, folder / "id_ed25519", options, self._secrets()
+        )
+        write(folder / "inventory.yml", text)
+
+    def down(self) -> None:
+        """Remove the lab, whatever of it there is."""
+        settings = self.settings
+        for name in HOSTS:
+            Host(settings, name).power_off()
+        network.remove(settings.lab_id)
+        cgroup.remove(cgroup.of_lab(settings.lab_id))
+        while settings.disk.is_mount():
+            run(["umount", settings.disk])
+        for folder in (settings.state, settings.run):
+            shutil.rmtree(folder, ignore_errors=True)
+        for name in ("inventory.yml", "known_hosts", "id_ed25519"):
+            (settings.folder / name).unlink(missing_ok=True)
+        if settings.folder.is_dir() and not any(settings.folder.iterdir()):
+            settings.folder.rmdir()
+        say(f"the lab {settings.lab_id} is gone")
+
+    def remove_cache(self) -> None:
+        """Remove the trees and the packages, unless a lab stands on them."""
+        others = sorted(cgroup.mount_point().glob("mailops-lab-*"))
+        if others:
+            names = ", ".join(group.name.removeprefix("mailops-lab-") for group in others)
+            raise LabError(f"the cache stays: lab {names} uses it; take it down first")
+        tree.remove(CACHE)
+        say("the cache is gone")
+
+
+def in_parallel(action: Callable[[Host], None], hosts: Sequence[Host]) -> None:
+    """Do it on all hosts at once; complain of the first failure when all are done."""
+    if not hosts:
+        return
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        waiting = [pool.submit(action, host) for host in hosts]
+    for each in waiting:
+        each.result()
