@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import network
+from . import network, snapshot
 from .command import say
 from .errors import LabError
 from .host import Host
@@ -75,6 +75,18 @@ def _run(lab: Lab, args: argparse.Namespace) -> int:
     return lab.host(args.host).run(args.argv)
 
 
+def _snapshot(lab: Lab, args: argparse.Namespace) -> int:
+    if args.verb == "list":
+        print("\n".join(snapshot.names(lab.settings)))
+    elif args.name is None:
+        raise LabError(f"snapshot {args.verb}: give the name of a snapshot")
+    else:
+        verb = snapshot.save if args.verb == "save" else snapshot.restore
+        with lab.alone():
+            verb(lab, args.name)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m tests.lab",
@@ -85,9 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
     up = commands.add_parser("up", help="boot the hosts and write the inventory")
     up.add_argument("--hosts", metavar="A,B", help=f"some of {','.join(HOSTS)}")
-    up.add_argument(
-        "--release", nargs="+", action="extend", default=[], metavar="HOST=RELEASE"
-    )
+    up.add_argument("--release", nargs="+", action="extend", default=[], metavar="HOST=RELEASE")
     up.set_defaults(action=_up)
 
     down = commands.add_parser("down", help="remove the lab")
@@ -114,6 +124,11 @@ def _parser() -> argparse.ArgumentParser:
     inside.add_argument("host", choices=HOSTS)
     inside.add_argument("argv", nargs="+", metavar="-- ARGV")
     inside.set_defaults(action=_run)
+
+    snapshots = commands.add_parser("snapshot", help="save and restore the hosts' disks as a set")
+    snapshots.add_argument("verb", choices=("save", "restore", "list"))
+    snapshots.add_argument("name", nargs="?")
+    snapshots.set_defaults(action=_snapshot)
     return parser
 
 
@@ -125,6 +140,8 @@ def main() -> int:
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return status
 
 

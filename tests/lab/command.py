@@ -13,45 +13,57 @@ from pathlib import Path
 
 from .errors import LabError
 
+# A long job runs in a process and a mount namespace of its own, which end with the lab's process
+# however that ends: an interrupted run leaves neither helpers at work nor mounts.
+_CONTAINED = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+)
 _STARTED = time.monotonic()
+
+Words = Sequence[str | Path]
 
 
 def say(text: str) -> None:
     print(f"[{time.monotonic() - _STARTED:5.1f}s] {text}", flush=True)
 
 
-def run(
-    argv: Sequence[str | Path], *, log: Path | None = None, env: Mapping[str, str] | None = None
-) -> str:
-    """Run a command that has to succeed; return what it printed, or add it to the log."""
+def run(argv: Words, *, env: Mapping[str, str] | None = None) -> str:
+    """Run a command that has to succeed; return what it printed."""
     words = [str(word) for word in argv]
-    if log is None:
-        done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env
-        )
-        output, told = done.stdout, (done.stderr or done.stdout).strip()
-    else:
-        with log.open("a") as target:
-            done = subprocess.run(
-                words, stdin=subprocess.DEVNULL, stdout=target, stderr=target, env=env
-            )
-        output, told = "", tail(log)
-    if done.returncode != 0:
-        raise LabError(f"`{' '.join(words)}` failed with status {done.returncode}: {told}")
-    return output
-
-
-def succeeds(argv: Sequence[str | Path]) -> bool:
-    """Tell whether a command succeeds, whatever it prints."""
-    return (
-        subprocess.run(
-            [str(word) for word in argv],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ).returncode
-        == 0
+    done = subprocess.run(
+        words, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env
     )
+    _check(words, done.returncode, done.stderr or done.stdout)
+    return done.stdout
+
+
+def run_job(argv: Words, log: Path, *, env: Mapping[str, str] | None = None) -> None:
+    """Run a long command that has to succeed, add what it prints to the log."""
+    words = [str(word) for word in argv]
+    with log.open("a") as target:
+        done = subprocess.run(
+            [*_CONTAINED, *words],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=target,
+            stderr=target,
+            env=env,
+        )
+    _check(words, done.returncode, tail(log))
+
+
+def _check(words: Sequence[str], status: int, told: str) -> None:
+    if status != 0:
+        raise LabError(f"`{' '.join(words)}` failed with status {status}: {told.strip()}")
+
+
+def succeeds(argv: Words) -> bool:
+    """Tell whether a command succeeds, whatever it prints."""
+    words = [str(word) for word in argv]
+    quiet = subprocess.DEVNULL
+    done = subprocess.run(words, check=False, stdin=quiet, stdout=quiet, stderr=quiet)
+    return done.returncode == 0
 
 
 def tail(log: Path, lines: int = 12) -> str:

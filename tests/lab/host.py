@@ -64,6 +64,14 @@ class Host:
         return self.disk / "upper"
 
     @property
+    def _tree_file(self) -> Path:
+        return self.disk / "tree"
+
+    def saved_parts(self) -> list[str]:
+        """Return what of the disk makes the host, relative to it."""
+        return [path.name for path in (self.upper, self._tree_file) if path.exists()]
+
+    @property
     def console(self) -> Path:
         return self.folder / "console.log"
 
@@ -82,14 +90,23 @@ class Host:
     def is_running(self) -> bool:
         return cgroup.is_populated(self.group)
 
-    def start(self, tree: Tree) -> None:
-        """Boot the host, without waiting for it, on what its disk holds."""
-        if self.is_running():
-            return
+    def has_network(self) -> bool:
+        """Tell whether the running host lives in the namespace that bears its name."""
+        path = network.NAMESPACES / network.namespace_of(self.settings.lab_id, self.name)
+        init = self._init()
+        if init is None or not path.exists():
+            return path.exists()
+        return path.stat().st_ino == Path(f"/proc/{init}/ns/net").stat().st_ino
+
+    def start(self, newest: Tree) -> None:
+        """Boot the host, without waiting for it: on its own tree, or the newest if it is new."""
         self.release_resources()
-        self._prepare_disk()
-        network.attach(self.settings.lab_id, self.settings.network, self.name)
+        self._prepare_disk(newest)
+        tree = Tree(newest.release, self._tree_file.read_text())
+        if not tree.is_whole():
+            raise LabError(f"{self.name} stands on a tree that is gone from the cache: run `down`")
         (self.folder / "root").mkdir(exist_ok=True)
+        (self.disk / "work").mkdir(exist_ok=True)
         self.group.mkdir(parents=True, exist_ok=True)
         # `index` and `metacopy` would tie the upper layer to this mount, and forbid copies of it.
         layers = f"lowerdir={tree.root},upperdir={self.upper},workdir={self.disk / 'work'}"
@@ -132,7 +149,7 @@ class Host:
             "--boot",
         ]
 
-    def _prepare_disk(self) -> None:
+    def _prepare_disk(self, tree: Tree) -> None:
         """Give a new host its name, its keys and its peers' addresses."""
         self.folder.mkdir(parents=True, exist_ok=True)
         key = self.settings.host_key(self.name)
@@ -153,8 +170,8 @@ class Host:
         shutil.copy(self.settings.key.with_suffix(".pub"), new / "root/.ssh/authorized_keys")
         shutil.copy(key, new / "etc/ssh")
         shutil.copy(key.with_suffix(".pub"), new / "etc/ssh")
-        # Whole or not at all: what is named `upper` can be booted.
-        (self.disk / "work").mkdir(exist_ok=True)
+        # What is named `upper` is complete. It fits the tree that it was begun on, and no other.
+        self._tree_file.write_text(tree.key)
         new.rename(self.upper)
 
     def wait_ready(self) -> None:
@@ -185,10 +202,10 @@ class Host:
             command = self.command(["systemctl", "is-system-running"])
         except LabError:
             return False
-        state = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True
-        ).stdout.strip()
-        return state in ("running", "degraded")
+        asked = subprocess.run(
+            command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        return asked.stdout.strip() in ("running", "degraded")
 
     def stop(self) -> None:
         """Shut the host down in order; cut the power where it takes too long."""
@@ -217,7 +234,7 @@ class Host:
         control = self.settings.ssh_sockets / self.address
         if control.exists():
             stop = ["ssh", "-o", f"ControlPath={control}", "-O", "exit", self.address]
-            subprocess.run(stop, stdin=subprocess.DEVNULL, capture_output=True)
+            subprocess.run(stop, check=False, stdin=subprocess.DEVNULL, capture_output=True)
             control.unlink(missing_ok=True)
 
     def _leader(self) -> int | None:
@@ -229,19 +246,20 @@ class Host:
         groups = (self.group, self.group / "supervisor")
         return pid if any(pid in cgroup.processes(group) for group in groups) else None
 
-    def _init(self) -> int:
+    def _init(self) -> int | None:
+        """Return the process that is number 1 inside the host."""
         leader = self._leader()
-        if leader is not None:
-            children = Path(f"/proc/{leader}/task/{leader}/children").read_text().split()
-            for child in children:
-                if _is_init(int(child)):
-                    return int(child)
-        raise LabError(f"{self.name} does not run: boot it first")
+        if leader is None:
+            return None
+        children = _read(f"/proc/{leader}/task/{leader}/children").split()
+        return next((int(child) for child in children if _is_init(child)), None)
 
     def command(self, argv: list[str]) -> list[str]:
         """Return the command that runs argv inside the host."""
-        init = str(self._init())
-        enter = ["nsenter", "-t", init, "-m", "-u", "-i", "-n", "-p", "-r", "-w"]
+        init = self._init()
+        if init is None:
+            raise LabError(f"{self.name} does not run: boot it first")
+        enter = ["nsenter", "-t", str(init), "-m", "-u", "-i", "-n", "-p", "-r", "-w"]
         clean = ["env", "-i", f"PATH={_PATH}", "HOME=/root", "LANG=C.UTF-8", "TERM=dumb"]
         return [*enter, "--", *clean, *argv]
 
@@ -252,11 +270,19 @@ class Host:
         group = self.group / "run"
         group.mkdir(exist_ok=True)
         enter = ["sh", "-euc", 'echo $$ > "$0/cgroup.procs"; exec "$@"', str(group)]
-        return subprocess.run([*enter, *command]).returncode
+        return subprocess.run([*enter, *command], check=False).returncode
 
 
-def _is_init(pid: int) -> bool:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+def _is_init(pid: str) -> bool:
+    for line in _read(f"/proc/{pid}/status").splitlines():
         if line.startswith("NSpid:"):
-            return line.split()[1:] == [str(pid), "1"]
+            return line.split()[1:] == [pid, "1"]
     return False
+
+
+def _read(path: str) -> str:
+    """Return the text of a file of /proc, nothing when its process has ended."""
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""

@@ -11,7 +11,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from . import cgroup, machine, network, tree
@@ -21,8 +21,8 @@ from .files import write
 from .host import Host
 from .inventory import inventory, known_hosts, ssh_arguments
 from .lock import hold
-from .plan import HOSTS, releases_for
-from .settings import CACHE, Settings
+from .plan import HOSTS, RELEASES, releases_for
+from .settings import CACHE, Settings, lab_ids, tree_lock
 
 
 class Lab:
@@ -69,23 +69,29 @@ class Lab:
         machine.prepare()
         for release in sorted(set(releases.values())):
             tree.ensure(release)
-        self._prepare_state()
+        self.prepare_state()
         self.remember(releases)
         self.boot(names)
         self.write_access()
         say(f"the lab is up: {self.settings.folder / 'inventory.yml'}")
 
     def boot(self, names: Sequence[str]) -> None:
+        """Boot those of the hosts that do not run, plug all cables in, wait for them."""
         releases = self.releases()
-        network.make(self.settings.lab_id, self.settings.network)
         hosts = [self.host(name) for name in names]
+        self.prepare_state()
+        network.make(self.settings.lab_id, self.settings.network)
         for host in hosts:
+            if host.is_running() and not host.has_network():
+                host.power_off()
+            network.attach(self.settings.lab_id, self.settings.network, host.name)
             if not host.is_running():
                 say(f"booting {host.name} ({releases[host.name]})")
                 host.start(tree.ensure(releases[host.name]))
         in_parallel(Host.wait_ready, hosts)
 
-    def _prepare_state(self) -> None:
+    def prepare_state(self) -> None:
+        """Make the places that the hosts need, or what of them is missing."""
         settings = self.settings
         settings.state.mkdir(parents=True, exist_ok=True)
         settings.state.chmod(0o700)
@@ -120,9 +126,7 @@ class Lab:
         public_keys = {name: path.read_text() for name, path in keys.items() if path.exists()}
         write(folder / "known_hosts", known_hosts(public_keys, settings.network))
         options = ssh_arguments(folder / "known_hosts", settings.ssh_sockets)
-        text = inventory(
-            names, settings.network, folder / "id_ed25519", options, self._secrets()
-        )
+        text = inventory(names, settings.network, folder / "id_ed25519", options, self._secrets())
         write(folder / "inventory.yml", text)
 
     def down(self) -> None:
@@ -144,11 +148,12 @@ class Lab:
 
     def remove_cache(self) -> None:
         """Remove the trees and the packages, unless a lab stands on them."""
-        others = sorted(cgroup.mount_point().glob("mailops-lab-*"))
-        if others:
-            names = ", ".join(group.name.removeprefix("mailops-lab-") for group in others)
-            raise LabError(f"the cache stays: lab {names} uses it; take it down first")
-        tree.remove(CACHE)
+        if others := lab_ids():
+            raise LabError(f"the cache stays: lab {', '.join(others)} uses it; take it down first")
+        with ExitStack() as locks:
+            for release in RELEASES:
+                locks.enter_context(hold(tree_lock(release), f"the tree of {release}"))
+            shutil.rmtree(CACHE, ignore_errors=True)
         say("the cache is gone")
 
 

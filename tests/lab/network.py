@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .command import run, succeeds
 from .errors import LabError
-from .plan import CONTROLLER, HOSTS, address_of
+from .plan import CONTROLLER, HOSTS, address_of, hardware_address
 
 NAMESPACES = Path("/run/netns")
 _BRIDGE = "br0"
@@ -68,8 +68,12 @@ def attach(lab_id: str, network: IPv4Network, host: str) -> None:
     """Give a host its namespace and its address."""
     switch, namespace = _switch(lab_id), namespace_of(lab_id, host)
     _make_namespace(namespace)
-    if not _has_link(switch, host):
-        peer = ["peer", "name", _HOST_END, "netns", namespace]
+    if not _has_link(namespace, _HOST_END):
+        if _has_link(switch, host):
+            run(["ip", "-n", switch, "link", "del", host])
+        # The same card after every boot: its neighbours remember the address.
+        card = hardware_address(address_of(network, host))
+        peer = ["peer", "name", _HOST_END, "address", card, "netns", namespace]
         run(["ip", "-n", switch, "link", "add", host, "type", "veth", *peer])
     run(["ip", "-n", switch, "link", "set", host, "master", _BRIDGE, "up"])
     address = f"{address_of(network, host)}/{network.prefixlen}"

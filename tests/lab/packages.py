@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from .command import run
+from .command import run, run_job
 from .errors import LabError
 from .mirror import Source
 
@@ -58,7 +58,7 @@ def build(release: str, target: Path, tree: Path, sources: Sequence[Source], log
     (work / "sources.list").write_text("".join(f"{source.line()}\n" for source in sources))
     apt = _apt_options(work, tree, partial)
 
-    run(["apt-get", *apt, "-q", "update"], log=log)
+    run_job(["apt-get", *apt, "-q", "update"], log)
     known = run(["apt-cache", *apt, "madison", *PACKAGES])
     available = {line.split("|")[0].strip() for line in known.splitlines()}
     if missing := sorted(set(PACKAGES) - available):
@@ -67,7 +67,7 @@ def build(release: str, target: Path, tree: Path, sources: Sequence[Source], log
     # recommendation is dropped where something else of the list already satisfies it.
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for package in PACKAGES:
-        run(["apt-get", *apt, "-qy", "--download-only", "install", package], log=log, env=env)
+        run_job(["apt-get", *apt, "-qy", "--download-only", "install", package], log, env=env)
 
     shutil.rmtree(partial / "partial")
     (partial / "lock").unlink(missing_ok=True)

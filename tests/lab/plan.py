@@ -49,6 +49,11 @@ def address_of(network: IPv4Network, host: str) -> IPv4Address:
     return network[HOSTS[host]]
 
 
+def hardware_address(address: IPv4Address) -> str:
+    """Return a locally administered Ethernet address."""
+    return ":".join(f"{byte:02x}" for byte in (0x02, 0x00, *address.packed))
+
+
 def parse_hosts(text: str | None) -> list[str]:
     """Return the hosts named in a comma-separated list, in the plan's order; all without one."""
     if text is None:

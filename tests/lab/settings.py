@@ -56,6 +56,15 @@ class Settings:
         return self.state / "hosts" / host / "ssh_host_ed25519_key"
 
 
+def lab_ids() -> list[str]:
+    """Return the labs that exist on this machine."""
+    return sorted(path.name for path in _STATE.glob("*"))
+
+
+def tree_lock(release: str) -> Path:
+    return _RUN / f"tree-{release}.lock"
+
+
 def from_environment() -> Settings:
     lab_id = check_lab_id(os.environ.get("LAB_ID") or "lab")
     return Settings(

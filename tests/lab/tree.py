@@ -6,16 +6,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import packages
-from .command import run, say
+from .command import run_job, say
 from .lock import hold
 from .mirror import Source, configured_sources, own_release, sources_for
-from .settings import CACHE
+from .settings import CACHE, tree_lock
 
 _INCLUDE = (
     "systemd",
@@ -56,17 +55,26 @@ class Tree:
     """The read-only half of a host."""
 
     release: str
-    root: Path
-    packages: Path
+    key: str
+
+    @property
+    def root(self) -> Path:
+        return CACHE / "trees" / self.key
+
+    @property
+    def packages(self) -> Path:
+        return CACHE / "packages" / self.key
+
+    def is_whole(self) -> bool:
+        # Each half gets its name once it is complete, so what has the name can be used.
+        return self.root.exists() and self.packages.exists()
 
 
 def ensure(release: str) -> Tree:
     """Return the cached tree of a release, building it where it is missing."""
-    key = f"{release}-{packages.digest(_FORMAT, *_INCLUDE)}"
-    tree = Tree(release, CACHE / "trees" / key, CACHE / "packages" / key)
-    with hold(CACHE / f"{release}.lock", f"the tree of {release}"):
-        # Each half gets its name once it is whole, so what has the name can be used.
-        if not (tree.root.exists() and tree.packages.exists()):
+    tree = Tree(release, f"{release}-{packages.digest(_FORMAT, *_INCLUDE)}")
+    with hold(tree_lock(release), f"the tree of {release}"):
+        if not tree.is_whole():
             _build(tree)
     return tree
 
@@ -74,11 +82,12 @@ def ensure(release: str) -> Tree:
 def _build(tree: Tree) -> None:
     sources = sources_for(tree.release, own_release(), configured_sources())
     partial = tree.root.with_name(f"{tree.root.name}.partial")
+    CACHE.mkdir(parents=True, exist_ok=True)
     log = CACHE / f"{tree.release}.log"
     log.unlink(missing_ok=True)
     if not tree.root.exists():
         say(f"building the tree of {tree.release}, about a minute ({log})")
-        remove(partial)
+        shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         _debootstrap(tree.release, partial, sources[0], log)
     base = tree.root if tree.root.exists() else partial
@@ -95,10 +104,8 @@ def _debootstrap(release: str, target: Path, source: Source, log: Path) -> None:
     keyrings = [option for option in source.options if option.startswith("signed-by=")]
     arguments = [f"--keyring={option.partition('=')[2]}" for option in keyrings]
     include = f"--include={','.join(_INCLUDE)}"
-    run(
-        ["debootstrap", "--variant=minbase", *arguments, include, release, target, source.uri],
-        log=log,
-    )
+    command = ["debootstrap", "--variant=minbase", *arguments, include, release]
+    run_job([*command, target, source.uri], log)
 
 
 def _prepare(root: Path, package_cache: Path, log: Path) -> None:
@@ -118,14 +125,4 @@ def _prepare(root: Path, package_cache: Path, log: Path) -> None:
         path.unlink(missing_ok=True)
         path.write_text(text)
         path.chmod(0o644)
-    script = ["sh", "-euc", _UPDATE, "sh", root, package_cache, packages.MOUNT_POINT]
-    run(["unshare", "--mount", *script], log=log)
-
-
-def remove(path: Path) -> None:
-    """Remove a tree, and first whatever an interrupted debootstrap left mounted in it."""
-    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for mount in sorted(mounts, reverse=True):
-        if mount == str(path) or mount.startswith(f"{path}{os.sep}"):
-            run(["umount", "-l", mount])
-    shutil.rmtree(path, ignore_errors=True)
+    run_job(["sh", "-euc", _UPDATE, "sh", root, package_cache, packages.MOUNT_POINT], log)
