@@ -1,0 +1,248 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""What the sync protocol tells about a store, as values that can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from . import _dlist
+from ._dlist import FormatError, Value
+
+Annotations = tuple[tuple[str, str, str], ...]
+
+
+def _str(fields: dict[str, Value], key: str) -> str:
+    value = fields.get(key)
+    if not isinstance(value, str):
+        raise FormatError(f"the field {key} is missing or no word")
+    return value
+
+
+def _int(fields: dict[str, Value], key: str) -> int:
+    value = _str(fields, key)
+    if not value.isdigit():
+        raise FormatError(f"the field {key} is no number: {value[:40]!r}")
+    return int(value)
+
+
+def _optional(fields: dict[str, Value], key: str) -> str | None:
+    return _str(fields, key) if fields.get(key) is not None else None
+
+
+def _words(fields: dict[str, Value], key: str) -> tuple[str, ...]:
+    value = fields.get(key)
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise FormatError(f"the field {key} is no list of words")
+    return tuple(word for word in value if isinstance(word, str))
+
+
+def _annotations(fields: dict[str, Value]) -> Annotations:
+    """(entry, userid, value), sorted; an entry's MODSEQ is left to HIGHESTMODSEQ."""
+    value = fields.get("ANNOTATIONS", [])
+    if not isinstance(value, list):
+        raise FormatError("the field ANNOTATIONS is no list")
+    found = []
+    for item in value:
+        if not isinstance(item, dict):
+            raise FormatError("an annotation is no key-value list")
+        found.append(
+            (
+                _str(item, "ENTRY"),
+                _optional(item, "USERID") or "",
+                _optional(item, "VALUE") or "",
+            )
+        )
+    return tuple(sorted(found))
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """A mailbox's header. None stands for what the server's version does not tell."""
+
+    name: str
+    uniqueid: str
+    mboxtype: str
+    sync_crc: int
+    sync_crc_annot: int | None
+    last_uid: int
+    highestmodseq: int
+    uidvalidity: int
+    partition: str
+    acl: str
+    options: str
+    pop3_show_after: int
+    quota_root: str | None
+    annotations: Annotations
+    user_flags: frozenset[str] | None
+
+    @classmethod
+    def of(cls, fields: dict[str, Value]) -> Mailbox:
+        """From the fields of a MAILBOX answer; raises FormatError."""
+        return cls(
+            name=_str(fields, "MBOXNAME"),
+            uniqueid=_optional(fields, "UNIQUEID") or "",
+            mboxtype=_optional(fields, "MBOXTYPE") or "",
+            sync_crc=_int(fields, "SYNC_CRC"),
+            sync_crc_annot=_int(fields, "SYNC_CRC_ANNOT") if "SYNC_CRC_ANNOT" in fields else None,
+            last_uid=_int(fields, "LAST_UID"),
+            highestmodseq=_int(fields, "HIGHESTMODSEQ"),
+            uidvalidity=_int(fields, "UIDVALIDITY"),
+            partition=_str(fields, "PARTITION"),
+            acl=_optional(fields, "ACL") or "",
+            options=_optional(fields, "OPTIONS") or "",
+            pop3_show_after=_int(fields, "POP3_SHOW_AFTER"),
+            quota_root=_optional(fields, "QUOTAROOT"),
+            annotations=_annotations(fields),
+            user_flags=(
+                frozenset(_words(fields, "USERFLAGS")) - {""} if "USERFLAGS" in fields else None
+            ),
+        )
+
+    @property
+    def crc_tells(self) -> bool:
+        """Whether equal CRCs mean anything: Cyrus takes 0 for equal to all, and an empty mailbox
+        has 0 as well."""
+        return self.last_uid == 0 or self.sync_crc != 0
+
+    def acl_rights(self) -> dict[str, str]:
+        parts = self.acl.split("\t")
+        return {who: "".join(sorted(rights)) for who, rights in zip(parts[::2], parts[1::2])}
+
+
+@dataclass(frozen=True)
+class Message:
+    """A record of a mailbox's index. `size` is in bytes, times are seconds of the epoch."""
+
+    uid: int
+    modseq: int
+    last_updated: int
+    flags: frozenset[str]
+    internaldate: int
+    size: int
+    guid: str
+    annotations: Annotations
+
+    @classmethod
+    def parse(cls, record: bytes) -> Message:
+        value = _dlist.parse(record)
+        if len(value) != 1 or not isinstance(value[0], dict):
+            raise FormatError("a record is no key-value list")
+        fields = value[0]
+        return cls(
+            uid=_int(fields, "UID"),
+            modseq=_int(fields, "MODSEQ"),
+            last_updated=_int(fields, "LAST_UPDATED"),
+            flags=frozenset(flag.lower() for flag in _words(fields, "FLAGS")),
+            internaldate=_int(fields, "INTERNALDATE"),
+            size=_int(fields, "SIZE"),
+            guid=_str(fields, "GUID"),
+            annotations=_annotations(fields),
+        )
+
+    @property
+    def expunged(self) -> bool:
+        return "\\expunged" in self.flags
+
+
+@dataclass(frozen=True)
+class Quota:
+    """A quota root and its limits by resource name, as the server sends them."""
+
+    root: str
+    limits: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, fields: dict[str, Value]) -> Quota:
+        limits = {key: str(value) for key, value in fields.items() if key not in ("ROOT", "MODSEQ")}
+        # LIMIT is the storage limit under its oldest name.
+        storage = limits.pop("LIMIT", None)
+        if storage is not None:
+            limits.setdefault("STORAGE", storage)
+        return cls(_str(fields, "ROOT"), tuple(sorted(limits.items())))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a user has seen of somebody else's mailbox."""
+
+    uniqueid: str
+    last_read: int
+    last_uid: int
+    last_change: int
+    seen_uids: str
+
+    @classmethod
+    def of(cls, fields: dict[str, Value]) -> Seen:
+        return cls(
+            _str(fields, "UNIQUEID"),
+            _int(fields, "LASTREAD"),
+            _int(fields, "LASTUID"),
+            _int(fields, "LASTCHANGE"),
+            _optional(fields, "SEENUIDS") or "",
+        )
+
+
+@dataclass(frozen=True)
+class Script:
+    """A Sieve script, by the hash of its text."""
+
+    name: str
+    guid: str
+    active: bool
+
+    @classmethod
+    def of(cls, fields: dict[str, Value]) -> Script:
+        return cls(_str(fields, "FILENAME"), _str(fields, "GUID"), _int(fields, "ISACTIVE") == 1)
+
+
+@dataclass
+class State:
+    """What one server answered about a user, or about some shared mailboxes."""
+
+    mailboxes: dict[str, Mailbox] = field(default_factory=dict)
+    seen: dict[str, Seen] = field(default_factory=dict)
+    subscriptions: frozenset[str] = frozenset()
+    scripts: dict[str, Script] = field(default_factory=dict)
+    quotas: dict[str, Quota] = field(default_factory=dict)
+    annotations: Annotations = ()
+
+    @classmethod
+    def parse(cls, lines: Iterable[bytes]) -> State:
+        """From the lines of any GET answers; raises FormatError."""
+        state = cls()
+        annotations: list[tuple[str, str, str]] = []
+        for line in lines:
+            parsed = _dlist.parse(line)
+            if len(parsed) != 2 or not isinstance(parsed[0], str):
+                raise FormatError(f"an answer is not a name and a value: {line[:60]!r}")
+            kind, value = parsed[0], parsed[1]
+            if kind == "LSUB":
+                state.subscriptions = frozenset(_words({"LSUB": value}, "LSUB"))
+                continue
+            if not isinstance(value, dict):
+                raise FormatError(f"the answer {kind[:20]} is no key-value list")
+            if kind == "MAILBOX":
+                mailbox = Mailbox.of(value)
+                state.mailboxes[mailbox.name] = mailbox
+            elif kind == "SEEN":
+                seen = Seen.of(value)
+                state.seen[seen.uniqueid] = seen
+            elif kind == "SIEVE":
+                script = Script.of(value)
+                state.scripts[script.name] = script
+            elif kind == "QUOTA":
+                quota = Quota.of(value)
+                state.quotas[quota.root] = quota
+            elif kind == "ANNOTATION":
+                annotations += _annotations({"ANNOTATIONS": [value]})
+            else:
+                raise FormatError(f"the answer {kind[:20]!r} is not known")
+        state.annotations = tuple(sorted(annotations))
+        return state

@@ -1,0 +1,47 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""Names of mailboxes: Cyrus's internal form, whose it is, and from the form an IMAP admin sees."""
+
+from __future__ import annotations
+
+
+def owner(mailbox: str) -> str | None:
+    """The userid whose mailbox this is, deleted ones included; None for a shared mailbox.
+
+    After mbname_from_intname (imap/mboxname.c): ``domain!DELETED.user.name.Folder.5f3a9c12``.
+    """
+    domain, bang, local = mailbox.rpartition("!")
+    parts = local.split(".")
+    if len(parts) > 3 and parts[0] == "DELETED":
+        parts = parts[1:-1]
+    if len(parts) < 2 or parts[0] != "user":
+        return None
+    userid = parts[1].replace("^", ".")
+    return userid + "@" + domain if bang else userid
+
+
+def is_deleted(mailbox: str) -> bool:
+    """Whether the mailbox is one that a delayed delete has set aside."""
+    return mailbox.rpartition("!")[2].startswith("DELETED.")
+
+
+def is_sieve(mailbox: str) -> bool:
+    """Whether the mailbox is where newer Cyrus keeps a user's scripts (option sieve_folder)."""
+    return mailbox.endswith(".#sieve") or (is_deleted(mailbox) and ".#sieve." in mailbox)
+
+
+def internal(external: str, delimiter: str, virtdomains: bool = False) -> str:
+    """The internal name of what an admin's IMAP LIST shows: ``user/a.b/Sent@dom`` is
+    ``dom!user.a^b.Sent`` where the server has virtual domains. Admins have no alternative
+    namespace."""
+    local, domain = external, ""
+    if virtdomains and "@" in external:
+        local, _at, domain = external.rpartition("@")
+    if delimiter == "/":
+        local = local.translate(str.maketrans("/.", ".^"))
+    return domain + "!" + local if domain else local

@@ -1,0 +1,78 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""One pair of master and replica, checked from beginning to end: what cannot be reached or
+understood becomes an unknown in the report, never an error that hides the rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from . import _report
+from ._check import Check, Findings, Progress, Side, Unknown
+from ._errors import ReplicationError
+from ._install import Install
+from ._report import Subject
+from ._session import Session
+from ._synclog import SyncLog
+from ._wire import Endpoint
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What to compare, and where. `log` is the channel's log, None where it is not on this host;
+    `settle` is how many seconds the replica may take to catch up."""
+
+    subject: Subject
+    master: Endpoint
+    replica: Endpoint
+    log: SyncLog | None
+    settle: float
+
+
+def check(pair: Pair, progress: Progress) -> dict[str, Any]:
+    """The document of the contract."""
+    begun = time.time()
+    started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begun))
+    clock = time.monotonic()
+    try:
+        findings = _compare(pair, progress)
+    except ReplicationError as error:
+        findings = Findings(unknown=[Unknown("store", str(error))])
+    return _report.document(pair.subject, findings, started, time.monotonic() - clock)
+
+
+def _compare(pair: Pair, progress: Progress) -> Findings:
+    with closing(Session(pair.master)) as master, closing(Session(pair.replica)) as replica:
+        sides = (
+            Side(pair.master.name, master, _listing(pair.master, master)),
+            Side(pair.replica.name, replica, _listing(pair.replica, replica)),
+        )
+        return Check(*sides, pair.subject.level, pair.log, pair.settle, progress).run()
+
+
+def _listing(endpoint: Endpoint, session: Session) -> Callable[[], Iterable[str]]:
+    """IMAP lists mailboxes; csync has no such request, so its server's own list is read, which
+    can only be done on the server itself."""
+    if endpoint.transport == "imap":
+        return session.listing
+    if not endpoint.path:
+        raise ReplicationError(
+            f"{endpoint.name}: mailboxes can't be listed over csync from another host: give the "
+            "transport imap with an admin's login"
+        )
+    install = Install.discover()
+    return lambda: (entry.name for entry in install.mailboxes() if not _is_remote(entry.type))
+
+
+def _is_remote(kind: str) -> bool:
+    """Whether another server of a Murder holds the mailbox; a number up to 3.2, then letters."""
+    return bool(int(kind) & 1) if kind.isdigit() else "r" in kind
