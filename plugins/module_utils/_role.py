@@ -140,3 +140,31 @@ def stale(records: Mapping[str, Record | None], decision: Decision) -> list[str]
                 f"{decision.epoch}: bring {host} back with rejoin"
             )
     return reasons
+
+
+def ensure(wanted: Record, reason: str, check: bool) -> tuple[Record | None, Record]:
+    """Bring this host's record to what is wanted; returns it as it was and as it is."""
+    before = read()
+    if wanted.same(before):
+        assert before is not None
+        return before, before
+    parse(json.dumps(asdict(wanted)), "the wanted record")
+    if before is not None and before.epoch > wanted.epoch:
+        raise ReplicationError(
+            f"{wanted.host} has a record of epoch {before.epoch}, epoch {wanted.epoch} is older: "
+            "the role does not go back"
+        )
+    if not check:
+        write(wanted)
+        append_history(
+            {
+                "time": wanted.since,
+                "what": reason,
+                "from": before.master if before else None,
+                "to": wanted.master,
+                "role": wanted.role,
+                "epoch": wanted.epoch,
+                "outcome": "done",
+            }
+        )
+    return before, wanted

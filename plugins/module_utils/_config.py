@@ -1,0 +1,363 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""All files of a host, checked together before the first is replaced."""
+
+from __future__ import annotations
+
+import glob
+import grp
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from . import _cyrus_conf, _files, _imapd_conf, _role, _store
+from ._errors import ReplicationError
+from ._install import GROUP, Install, read_settings
+from ._store import CONFIG_DIR, Store
+
+UNIT_DIR = "/etc/systemd/system"
+HOSTS_ALLOW = "/etc/hosts.allow"
+_SECRET_KEY = re.compile(
+    r"^([^:#]*(?:pass|_pw|secret|_key)[^:]*:).*$", re.IGNORECASE | re.MULTILINE
+)
+_ASSUMED_VERSION = (3, 6)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as it is to be."""
+
+    path: str
+    text: str
+    mode: int = 0o644
+    group: str = "root"
+    secret: bool = False
+    # A file of the site: its owner and mode stay, a copy of the old one is kept.
+    site: bool = False
+
+
+@dataclass
+class Outcome:
+    """What was done, or would be done."""
+
+    changed_files: list[str] = field(default_factory=list)
+    backup_files: list[str] = field(default_factory=list)
+    removed_files: list[str] = field(default_factory=list)
+    diff: list[dict[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the role asks for."""
+
+    store: Store
+    host: str
+    role: str
+    master: str
+    password: str
+    settings: Mapping[str, str]
+    services: Mapping[str, str]
+    files: Sequence[File] = ()
+    imapd_conf: str = "/etc/imapd.conf"
+    cyrus_conf: str = "/etc/cyrus.conf"
+
+
+def _packaged(path: str, text: str) -> bool:
+    """Whether the file is the one that the package brought, untouched."""
+    if not text:
+        return True
+    query = ["dpkg-query", "-W", "-f", "${Conffiles}\n", "cyrus-common"]
+    try:
+        listed = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    digest = hashlib.md5(text.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
+    return any(line.split()[:2] == [path, digest] for line in listed.stdout.splitlines())
+
+
+class Configuration:
+    """The files of one host, made from what is there and what is asked for."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.install = self._install()
+        self._imapd_text = _files.read(request.imapd_conf)
+        self._site = {
+            option.key: option.value
+            for option in _imapd_conf.parse(_imapd_conf.strip(self._imapd_text))
+        }
+        version = self.install.version if self.install else _ASSUMED_VERSION
+        self.plan = _store.plan(
+            request.store, request.host, request.role, request.master, self._site, version
+        )
+        self.imapd = self._render_imapd()
+        self.cyrus = self._render_cyrus()
+
+    def _install(self) -> Install | None:
+        found = Install.find()
+        if found is None:
+            return None
+        return Install(found, self.request.imapd_conf, self.request.cyrus_conf, {})
+
+    def _render_imapd(self) -> str:
+        settings = {**self.plan.settings, **self.request.settings}
+        taken = sorted(set(self.plan.settings) & set(self.request.settings))
+        if taken:
+            raise ReplicationError(
+                f"cyrus_imapd_settings must not set {', '.join(taken)}: setup does"
+            )
+        return _imapd_conf.render(
+            self._imapd_text, settings, self.plan.absent, include=_store.SECRETS
+        )
+
+    def _render_cyrus(self) -> str:
+        request = self.request
+        text = _cyrus_conf.strip(_files.read(request.cyrus_conf))
+        extra = request.services
+        if _cyrus_conf.is_clean(text) or self._never_served(text):
+            text = _cyrus_conf.clean(extra)
+            extra = {}
+        return _cyrus_conf.render(
+            text,
+            request.role,
+            self.plan.services,
+            extra,
+            list(request.store.channels().values()),
+        )
+
+    def _never_served(self, text: str) -> bool:
+        # Debian's default names services of packages that need not be here; cyrmaster can't have
+        # run with it then, and no administrator has chosen what it names.
+        if not _packaged(self.request.cyrus_conf, text):
+            return False
+        return not text or bool(_cyrus_conf.check_services(_cyrus_conf.parse(text)))
+
+    def files(self) -> list[File]:
+        """Every file, in an order in which none names one that is not there yet."""
+        request = self.request
+        secrets = _store.secrets(request.store, request.host, request.password)
+        described = json.dumps(asdict(request.store), sort_keys=True, indent=1) + "\n"
+        found = [
+            *request.files,
+            File(f"{CONFIG_DIR}/store.json", described, 0o640, GROUP),
+            File(_store.SECRETS, secrets, 0o640, GROUP, secret=True),
+        ]
+        found += [
+            File(f"{CONFIG_DIR}/link-{name}.conf", text, 0o640, GROUP)
+            for name, text in self.plan.links.items()
+        ]
+        allow = _files.read(HOSTS_ALLOW)
+        # The first match counts, so ours stand before what the site allows in general.
+        rest = _imapd_conf.remove_block(allow, HOSTS_ALLOW, ())
+        ours = [_imapd_conf.BEGIN, *self.plan.hosts_allow, _imapd_conf.END]
+        allowed = "".join(ours) + rest if self.plan.hosts_allow else rest
+        if allowed != allow:
+            found.append(File(HOSTS_ALLOW, allowed, site=True))
+        found.append(File(request.imapd_conf, self.imapd, site=True))
+        found.append(File(request.cyrus_conf, self.cyrus, site=True))
+        return found
+
+    def _stale_links(self) -> list[str]:
+        wanted = {f"{CONFIG_DIR}/link-{name}.conf" for name in self.plan.links}
+        return sorted(set(glob.glob(f"{CONFIG_DIR}/link-*.conf")) - wanted)
+
+    def validate(self) -> None:
+        """Refuse what Cyrus would refuse, before it can see it."""
+        self._check_includes()
+        entries = _cyrus_conf.parse(self.cyrus)
+        if self.install is None:
+            return
+        reasons = _cyrus_conf.check_services(
+            entries, (self.install.bin_dir, *_cyrus_conf.LIBEXEC_DIRS)
+        )
+        if reasons:
+            raise ReplicationError("; ".join(reasons))
+        self._try_imapd()
+
+    def _check_includes(self) -> None:
+        # The site's included files are not ours to change, and an option set twice is fatal.
+        mine = {**self.plan.settings, **self.request.settings}
+        for option in _imapd_conf.parse(_imapd_conf.strip(self._imapd_text)):
+            if option.key != "@include" or option.value == _store.SECRETS:
+                continue
+            twice = sorted(set(read_settings(option.value)) & set(mine))
+            if twice:
+                raise ReplicationError(
+                    f"{option.value} sets {', '.join(twice)}, which setup has to set: "
+                    f"move it to {self.request.imapd_conf} or remove it"
+                )
+
+    def _try_imapd(self) -> None:
+        assert self.install is not None
+        request = self.request
+        gid = grp.getgrnam(GROUP).gr_gid
+        with tempfile.TemporaryDirectory(prefix="mailops-cyrus.") as directory:
+            os.chown(directory, 0, gid)
+            os.chmod(directory, 0o750)
+            secrets = os.path.join(directory, "secrets.conf")
+            trial = os.path.join(directory, "imapd.conf")
+            text = self.imapd.replace(f"@include: {_store.SECRETS}\n", f"@include: {secrets}\n")
+            _files.write(
+                secrets,
+                _store.secrets(request.store, request.host, request.password),
+                0o640,
+                0,
+                gid,
+            )
+            _files.write(trial, text, 0o640, 0, gid)
+            try:
+                Install(self.install.bin_dir, trial, request.cyrus_conf, {}).run("cyr_info", "conf")
+            except ReplicationError as error:
+                raise ReplicationError(
+                    f"Cyrus refuses the new imapd.conf, nothing was changed: {error}"
+                ) from error
+
+    def apply(self, check: bool) -> Outcome:
+        """Replace what differs; in check mode only say it."""
+        outcome = Outcome()
+        if not check:
+            _directories()
+        for file in self.files():
+            old = _files.read(file.path)
+            if old == file.text and (old or os.path.exists(file.path)) and not _mode_differs(file):
+                continue
+            outcome.changed_files.append(file.path)
+            outcome.diff.append(_diff(file, old))
+            if not check:
+                _put(file, old, outcome)
+        for path in self._stale_links():
+            outcome.removed_files.append(path)
+            if not check:
+                os.unlink(path)
+        if not check and not os.path.isdir(_store.PRIVATE_DIR):
+            command = ["systemd-tmpfiles", "--create", "--prefix=/run/cyrus"]
+            subprocess.run(command, check=False, timeout=60, capture_output=True)
+        return outcome
+
+
+def _directories() -> None:
+    mail = grp.getgrnam(GROUP).gr_gid
+    for path, mode, uid, gid in (
+        (CONFIG_DIR, 0o750, 0, mail),
+        (_role.STATE_DIR, 0o755, 0, 0),
+    ):
+        os.makedirs(path, exist_ok=True)
+        os.chown(path, uid, gid)
+        os.chmod(path, mode)
+
+
+def _owner(file: File) -> tuple[int, int, int]:
+    if file.site and os.path.exists(file.path):
+        status = os.stat(file.path)
+        return status.st_mode & 0o7777, status.st_uid, status.st_gid
+    return file.mode, 0, grp.getgrnam(file.group).gr_gid
+
+
+def _mode_differs(file: File) -> bool:
+    status = os.stat(file.path)
+    return (status.st_mode & 0o7777, status.st_uid, status.st_gid) != _owner(file)
+
+
+def _put(file: File, old: str, outcome: Outcome) -> None:
+    if file.site and old:
+        backup = f"{file.path}.{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S~')}"
+        shutil.copy2(file.path, backup)
+        outcome.backup_files.append(backup)
+    _files.write(file.path, file.text, *_owner(file))
+
+
+def _diff(file: File, old: str) -> dict[str, str]:
+    def shown(text: str) -> str:
+        if file.secret:
+            return "(secret)\n" if text else ""
+        return _SECRET_KEY.sub(r"\1 ********", text)
+
+    return {
+        "before_header": file.path,
+        "after_header": file.path,
+        "before": shown(old),
+        "after": shown(file.text),
+    }
+
+
+def unit_files(plan: _store.Plan, request: Request) -> list[dict[str, Any]]:
+    """Units of a host in the order in which they start, each with the files it has read."""
+    own = [request.imapd_conf, _store.SECRETS, f"{UNIT_DIR}/cyrus-replicator@.service"]
+    keys = [f"{CONFIG_DIR}/{name}.pem" for name in ("ca", "cert", "key")]
+    units: list[dict[str, Any]] = [
+        {
+            "name": "cyrus-imapd.service",
+            "files": [request.imapd_conf, request.cyrus_conf, _store.SECRETS],
+            "sockets": [_store.CSYNC_SOCKET],
+        }
+    ]
+    keys.append(f"{UNIT_DIR}/cyrus-link@.service")
+    units += [
+        {
+            "name": f"cyrus-link@{name}.service",
+            "files": [f"{CONFIG_DIR}/link-{name}.conf", *keys],
+            "sockets": [],
+        }
+        for name in plan.links
+    ]
+    units += [
+        {"name": f"cyrus-replicator@{channel}.service", "files": own, "sockets": None}
+        for channel in plan.channels
+    ]
+    return units
+
+
+def _link_files(params: Mapping[str, Any]) -> list[File]:
+    if params["store"]["link"] == "plain":
+        return []
+    for name in ("link_ca", "link_cert", "link_key"):
+        if not params[name]:
+            raise ReplicationError(f"{name} is missing: the link needs it unless it is plain")
+    return [
+        File(f"{CONFIG_DIR}/ca.pem", params["link_ca"], 0o640, GROUP),
+        File(f"{CONFIG_DIR}/cert.pem", params["link_cert"], 0o640, GROUP),
+        File(f"{CONFIG_DIR}/key.pem", params["link_key"], 0o640, GROUP, secret=True),
+    ]
+
+
+def _request(params: Mapping[str, Any]) -> Request:
+    files = [File(file["path"], file["content"]) for file in params["files"]]
+    return Request(
+        store=Store.load(params["store"]),
+        host=params["host"],
+        role=params["role"],
+        master=params["master"],
+        password=params["replication_password"],
+        settings={key.lower(): _text(value) for key, value in params["settings"].items()},
+        services={name: str(value or "") for name, value in params["services"].items()},
+        files=[*files, *_link_files(params)],
+    )
+
+
+def _text(value: Any) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def carry_out(params: Mapping[str, Any], check: bool) -> dict[str, Any]:
+    """What the module does: plan, check, replace, and say what has to run now."""
+    configuration = Configuration(_request(params))
+    configuration.validate()
+    outcome = configuration.apply(check)
+    return {
+        **asdict(outcome),
+        "changed": bool(outcome.changed_files or outcome.removed_files),
+        "units": unit_files(configuration.plan, configuration.request),
+    }

@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""The encrypted link: configuration of stunnel at either end, both ends verified. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+
+DIR = "/etc/cyrus-replication"
+
+_COMMON = f"""\
+; Written by mailops.cyrus.
+foreground = yes
+syslog = no
+debug = notice
+sslVersionMin = TLSv1.2
+CAfile = {DIR}/ca.pem
+cert = {DIR}/cert.pem
+key = {DIR}/key.pem
+verifyChain = yes
+; Notice within a minute that the other end has lost its power.
+socket = r:SO_KEEPALIVE=1
+socket = r:TCP_KEEPIDLE=30
+socket = r:TCP_KEEPINTVL=10
+socket = r:TCP_KEEPCNT=3
+TIMEOUTconnect = 10
+"""
+
+
+def _is_ipv6(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).version == 6
+    except ValueError:
+        return False
+
+
+def client(port: int, address: str, remote_port: int, peer: str) -> str:
+    """A master's end: a local port that leads to the replica named `peer` and nobody else."""
+    host = f"[{address}]" if _is_ipv6(address) else address
+    return (
+        f"{_COMMON}client = yes\n\n[replication]\naccept = 127.0.0.1:{port}\n"
+        f"connect = {host}:{remote_port}\ndelay = yes\ncheckHost = {peer}\n"
+    )
+
+
+def server(address: str, upstream: str, ports: Mapping[int, str]) -> str:
+    """A replica's end: TLS ports that let only the host named `upstream` through."""
+    any_address = ":::" if _is_ipv6(address) else ""
+    return _COMMON + "".join(
+        f"\n[port{port}]\naccept = {any_address}{port}\n"
+        f"connect = {target}\ncheckHost = {upstream}\n"
+        for port, target in ports.items()
+    )

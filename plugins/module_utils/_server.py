@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""What a host has to say about itself before anything is done to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+import subprocess
+from typing import Any
+
+from . import _cyrus_conf, _role
+from ._install import Install
+
+
+def missing_packages(wanted: list[str]) -> list[str]:
+    """Those that dpkg does not have installed."""
+    if not wanted:
+        return []
+    query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *wanted]
+    done = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+    present = {
+        words[0]
+        for line in done.stdout.splitlines()
+        if (words := line.split())[1:] == ["installed"]
+    }
+    return [name for name in wanted if name not in present]
+
+
+def describe(found: dict[str, Any], packages: list[str]) -> None:
+    """Fill in what is known step by step: a failure leaves what was learned before it."""
+    found.update(
+        installed=False,
+        version=None,
+        record=None,
+        layout=None,
+        services=[],
+        missing=[],
+        missing_packages=missing_packages(packages),
+        realm=socket.gethostname(),
+    )
+    record = _role.read()
+    found["record"] = dataclasses.asdict(record) if record else None
+    if Install.find() is None:
+        return
+    found["installed"] = True
+    install = Install.discover()
+    found["version"] = install.version_text
+    found["layout"] = install.layout()
+    found["realm"] = install.setting("servername", found["realm"])
+    entries = install.services
+    found["services"] = [entry.name for entry in entries if entry.section == "SERVICES"]
+    found["missing"] = _cyrus_conf.check_services(
+        entries, (install.bin_dir, *_cyrus_conf.LIBEXEC_DIRS)
+    )

@@ -1,0 +1,247 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""A store as the inventory describes it, and what each of its hosts has to run. Pure.
+
+Everything a host's files say follows from the store, the host's role, the name of the master and
+the site's own settings; so a change of role is the same call with another role.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import _link
+from ._errors import ReplicationError
+
+CONFIG_DIR = "/etc/cyrus-replication"
+SECRETS = f"{CONFIG_DIR}/secrets.conf"
+SASLDB = f"{CONFIG_DIR}/sasldb2"
+PRIVATE_DIR = "/run/cyrus/private"
+CSYNC_SOCKET = f"{PRIVATE_DIR}/csync"
+IMAP_SOCKET = f"{PRIVATE_DIR}/imap"
+CSYNC_PORT = 2005
+FIRST_CHANNEL_PORT = 12005
+
+# Cyrus knows these from the development version before its next release.
+_READONLY_SINCE = (3, 3)
+_MAXWAIT_SINCE = (3, 5)
+
+
+def channel_name(host: str) -> str:
+    """The channel to a replica: Cyrus looks channel options up in lower case."""
+    return re.sub(r"[^a-z0-9]", "", host.lower())
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host of a store; its name is the name in its certificate."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """One master with its replicas."""
+
+    name: str
+    hosts: tuple[Host, ...]
+    link: str = "tls"
+    link_port: int = 2015
+    link_admin_port: int = 2016
+    admin_user: str = "cyrus"
+    replication_user: str = "replication"
+
+    @classmethod
+    def load(cls, described: Mapping[str, Any]) -> Store:
+        """From plain data, as a module gets it or a file keeps it."""
+        rest = {k: v for k, v in described.items() if k != "hosts" and v is not None}
+        hosts = sorted((Host(**host) for host in described["hosts"]), key=lambda h: h.name)
+        store = cls(hosts=tuple(hosts), **rest)
+        store.channels()
+        return store
+
+    def host(self, name: str) -> Host:
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        raise ReplicationError(f"{name} is no host of store {self.name}")
+
+    def channels(self) -> dict[str, str]:
+        """The channel to each host; names that fall together are refused."""
+        found: dict[str, str] = {}
+        for host in self.hosts:
+            channel = channel_name(host.name)
+            if not channel:
+                raise ReplicationError(
+                    f"{host.name} has no letter or digit to name a channel after: rename it"
+                )
+            for other, taken in found.items():
+                if taken == channel:
+                    raise ReplicationError(
+                        f"{other} and {host.name} would share the channel {channel}: rename one"
+                    )
+            found[host.name] = channel
+        return found
+
+    def channel_port(self, name: str) -> int:
+        """The local end of the link to a host."""
+        return FIRST_CHANNEL_PORT + [host.name for host in self.hosts].index(name)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one host has in its files."""
+
+    settings: dict[str, str]
+    absent: set[str]
+    services: dict[str, str]
+    channels: list[str]
+    links: dict[str, str] = field(default_factory=dict)
+    hosts_allow: list[str] = field(default_factory=list)
+
+
+def secrets(store: Store, me: str, password: str) -> str:
+    """The part of imapd.conf that only Cyrus may read; the same in every role."""
+    if not password or password != password.strip() or "\n" in password or password.endswith("\\"):
+        raise ReplicationError(
+            "cyrus_replication_password must be one line that neither begins nor ends with a "
+            "blank or ends with a backslash"
+        )
+    return "# Written by mailops.cyrus.\n" + "".join(
+        f"{channel}_sync_password: {password}\n"
+        for name, channel in store.channels().items()
+        if name != me
+    )
+
+
+def _words(value: str, *added: str) -> str:
+    words = value.split()
+    return " ".join([*words, *(word for word in added if word not in words)])
+
+
+def _accounts(service: str, admin: str) -> dict[str, str]:
+    # Under the service's name, so that the site's own authentication stays as it is.
+    return {
+        f"{service}_admins": admin,
+        f"{service}_allowplaintext": "yes",
+        f"{service}_sasl_auxprop_plugin": "sasldb",
+        f"{service}_sasl_mech_list": "PLAIN",
+        f"{service}_sasl_minimum_layer": "0",
+        f"{service}_sasl_pwcheck_method": "auxprop",
+        f"{service}_sasl_sasldb_path": SASLDB,
+    }
+
+
+def _sending(store: Store, me: str, site: Mapping[str, str], version: tuple[int, ...]) -> Plan:
+    channels = {name: channel for name, channel in store.channels().items() if name != me}
+    settings = {"sync_log": "1"}
+    own = site.get("sync_log_channels", "")
+    if not own and site.get("sync_log", "0").lower() in {"1", "y", "yes", "t", "true", "on"}:
+        # Naming channels would silence the one without a name, which the site uses.
+        own = '""'
+    settings["sync_log_channels"] = _words(own, *channels.values())
+    if version >= _MAXWAIT_SINCE:
+        settings["sync_reconnect_maxwait"] = "15s"
+    links = {}
+    for name, channel in channels.items():
+        host = store.host(name)
+        if store.link == "plain":
+            where, port = host.address, store.link_port
+        else:
+            where, port = "127.0.0.1", store.channel_port(name)
+            links[channel] = _link.client(port, host.address, store.link_port, name)
+        settings.update(
+            {
+                f"{channel}_sync_host": where,
+                f"{channel}_sync_port": str(port),
+                f"{channel}_sync_authname": store.replication_user,
+                f"{channel}_sync_try_imap": "0",
+                f"{channel}_sync_repeat_interval": "1",
+            }
+        )
+    return Plan(settings, set(), {}, list(channels.values()), links)
+
+
+def _receiving(
+    store: Store, me: str, master: str, site: Mapping[str, str], version: tuple[int, ...]
+) -> Plan:
+    settings = _quiet(site, version)
+    settings.update(_accounts("replcsync", store.replication_user))
+    absent = {"sync_log_channels", "sync_log_chain", "sync_rightnow_channel"}
+    if store.link != "plain":
+        services = {"replcsync": f'cmd="sync_server" listen="127.0.0.1:{CSYNC_PORT}"'}
+        link = _link.server(
+            store.host(me).address,
+            master,
+            {store.link_port: f"127.0.0.1:{CSYNC_PORT}", store.link_admin_port: IMAP_SOCKET},
+        )
+        return Plan(settings, absent, services, [], {"server": link})
+    settings.update(_accounts("replimap", store.admin_user))
+    mine, upstream = (_literal(store.host(name)) for name in (me, master))
+    services = {
+        "replcsync": f'cmd="sync_server" listen="{mine}:{store.link_port}"',
+        "replimap": f'cmd="imapd" listen="{mine}:{store.link_admin_port}"',
+    }
+    allowed = [f"{name}: {upstream} : ALLOW\n{name}: ALL : DENY\n" for name in services]
+    return Plan(settings, absent, services, [], {}, allowed)
+
+
+def _literal(host: Host) -> str:
+    try:
+        address = ipaddress.ip_address(host.address)
+    except ValueError:
+        raise ReplicationError(
+            f"cyrus_link: plain needs an IP address in cyrus_link_address of {host.name}, "
+            f"not {host.address}"
+        ) from None
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
+def _quiet(site: Mapping[str, str], version: tuple[int, ...]) -> dict[str, str]:
+    """Settings of a host whose mailboxes nobody but the link may change."""
+    settings = {"sync_log": "0"}
+    if version >= _READONLY_SINCE:
+        settings["readonly"] = "yes"
+    if "autocreate_quota" in site:
+        settings["autocreate_quota"] = "-1"
+    if "autocreate_post" in site:
+        settings["autocreate_post"] = "0"
+    return settings
+
+
+def plan(
+    store: Store,
+    me: str,
+    role: str,
+    master: str,
+    site: Mapping[str, str],
+    version: tuple[int, ...],
+) -> Plan:
+    """What a host has to have in a role; `site` is the site's own imapd.conf."""
+    if role == "master":
+        part = _sending(store, me, site, version)
+    elif role == "replica":
+        part = _receiving(store, me, master, site, version)
+    else:
+        part = Plan(_quiet(site, version), {"sync_log_channels"}, {}, [])
+    settings = {
+        "admins": _words(site.get("admins", ""), store.admin_user),
+        **_accounts("privimap", store.admin_user),
+        **part.settings,
+    }
+    services = {
+        "privcsync": f'cmd="sync_server" listen="{CSYNC_SOCKET}"',
+        "privimap": f'cmd="imapd" listen="{IMAP_SOCKET}"',
+        **part.services,
+    }
+    return Plan(settings, part.absent, services, part.channels, part.links, part.hosts_allow)

@@ -1,0 +1,176 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""systemd units of a host: started, younger than the files they have read, stale ones ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from ._errors import ReplicationError
+
+_SHOWN = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "UnitFileState",
+    "NeedDaemonReload",
+    "ActiveEnterTimestampMonotonic",
+)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit that has to run, and the files that it reads when it starts.
+
+    It counts as up when its sockets greet; None for one that may come and go, as its peer does.
+    """
+
+    name: str
+    files: Sequence[str]
+    sockets: Sequence[str] | None
+
+
+@dataclass(frozen=True)
+class State:
+    """What systemd says of a unit."""
+
+    active: bool
+    enabled: bool
+    started: float
+    needs_reload: bool
+
+
+def parse_states(shown: str, boot: float) -> dict[str, State]:
+    """Output of `systemctl show`, a block for each unit; `boot` is the time of the boot."""
+    states = {}
+    for block in shown.split("\n\n"):
+        values = dict(line.partition("=")[::2] for line in block.splitlines())
+        if "Id" not in values:
+            continue
+        states[values["Id"]] = State(
+            active=values.get("ActiveState") == "active",
+            enabled=values.get("UnitFileState") == "enabled",
+            started=boot + int(values.get("ActiveEnterTimestampMonotonic") or 0) / 1e6,
+            needs_reload=values.get("NeedDaemonReload") == "yes",
+        )
+    return states
+
+
+def action(state: State, newest: float) -> str:
+    """What a wanted unit needs: start, restart or nothing."""
+    if not state.active:
+        return "start"
+    return "restart" if newest > state.started or state.needs_reload else ""
+
+
+def stale(listed: Iterable[str], wanted: Collection[str], patterns: Sequence[str]) -> list[str]:
+    """Instances of our templates that no channel needs any more."""
+    ours = re.compile("|".join(re.escape(p).replace(r"\*", ".+") for p in patterns))
+    return sorted({name for name in listed if ours.fullmatch(name)} - set(wanted))
+
+
+def _newest(files: Iterable[str]) -> float:
+    return max((os.stat(path).st_mtime for path in files if os.path.exists(path)), default=0.0)
+
+
+def _systemctl(*args: str, check: bool = True) -> str:
+    try:
+        done = subprocess.run(
+            ["systemctl", *args],
+            capture_output=True,
+            text=True,
+            timeout=150,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ReplicationError(f"systemctl {' '.join(args)} failed: {error}") from error
+    if check and done.returncode != 0:
+        raise ReplicationError(f"systemctl {' '.join(args)} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def states(names: Sequence[str]) -> dict[str, State]:
+    """What systemd says of each."""
+    boot = time.time() - time.monotonic()
+    return parse_states(_systemctl("show", "-p", ",".join(_SHOWN), *names), boot)
+
+
+def _installed(patterns: Sequence[str]) -> set[str]:
+    listed = _systemctl("list-units", "--all", "--plain", "--no-legend", *patterns)
+    names = {line.split()[0] for line in listed.splitlines() if line.split()}
+    for directory, _, files in os.walk("/etc/systemd/system"):
+        if directory.endswith(".wants"):
+            names.update(files)
+    return names
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(5)
+        try:
+            probe.connect(path)
+            return bool(probe.recv(1))
+        except OSError:
+            return False
+
+
+def _wait(unit: str, sockets: Sequence[str], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if states([unit])[unit].active and all(_answers(path) for path in sockets):
+            return
+        time.sleep(0.2)
+    said = subprocess.run(
+        ["journalctl", "-u", unit, "-n", "5", "-o", "cat", "--no-pager"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    ).stdout.strip()
+    raise ReplicationError(f"{unit} did not come up within {seconds:g} s: {said}")
+
+
+def ensure(
+    units: Sequence[Unit],
+    patterns: Sequence[str],
+    check: bool,
+    seconds: float = 60,
+) -> list[str]:
+    """Bring the units up in their order; returns what was done, or would be done."""
+    done = []
+    names = [unit.name for unit in units]
+    for name in stale(_installed(patterns), names, patterns):
+        done.append(f"stop {name}")
+        if not check:
+            _systemctl("disable", "--now", name)
+    if not check:
+        _systemctl("daemon-reload")
+    enable = [name for name, state in states(names).items() if not state.enabled]
+    if enable:
+        done += [f"enable {name}" for name in enable]
+        if not check:
+            _systemctl("enable", *enable)
+    for unit in units:
+        # One by one: a restart of Cyrus restarts what hangs on it.
+        verb = action(states([unit.name])[unit.name], _newest(unit.files))
+        if not verb:
+            continue
+        done.append(f"{verb} {unit.name}")
+        if not check:
+            _systemctl(verb, unit.name)
+            if unit.sockets is not None:
+                _wait(unit.name, unit.sockets, seconds)
+    return done

@@ -1,0 +1,111 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: server_info
+short_description: Tells what Cyrus IMAP is installed on a host and which role it has
+version_added: 0.1.0
+description:
+  - Reads the version, the settings that decide where mail lies, the services and the role record of
+    a host.
+  - Works on hosts without Cyrus too.
+author:
+  - mailops.cyrus contributors (@mailops)
+extends_documentation_fragment:
+  - mailops.cyrus.attributes
+  - mailops.cyrus.attributes.info_module
+options:
+  packages:
+    description:
+      - Debian packages to look for; those that are not installed are returned in
+        RV(missing_packages).
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: What is here
+  mailops.cyrus.server_info:
+  register: server
+
+- name: Who is master
+  ansible.builtin.debug:
+    msg: "{{ server.record.master if server.record else 'not set up' }}"
+"""
+
+RETURN = r"""
+installed:
+  description: Whether Cyrus IMAP is installed.
+  returned: success
+  type: bool
+version:
+  description: The version as the distribution names it, null where Cyrus is not installed.
+  returned: success
+  type: str
+  sample: cyrus-imapd 3.6.1-4+deb12u3-Debian
+record:
+  description: The role record of the host, null where C(setup) never ran.
+  returned: success
+  type: dict
+  sample:
+    store: store1
+    host: imap1
+    role: master
+    master: imap1
+    epoch: 1
+    since: "2026-01-01T00:00:00Z"
+layout:
+  description:
+    - Settings that have to be equal on all hosts of a store, null where Cyrus is not installed.
+  returned: success
+  type: dict
+  sample: {hashimapspool: "yes", virtdomains: "off"}
+services:
+  description: Names of the services that C(cyrus.conf) starts.
+  returned: success
+  type: list
+  elements: str
+missing:
+  description: One sentence for each entry of C(cyrus.conf) whose program is not installed.
+  returned: success
+  type: list
+  elements: str
+missing_packages:
+  description: Those of O(packages) that are not installed.
+  returned: success
+  type: list
+  elements: str
+realm:
+  description: The realm in which Cyrus looks up accounts without one.
+  returned: success
+  type: str
+  sample: imap1
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+from ansible_collections.mailops.cyrus.plugins.module_utils._server import describe
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={"packages": {"type": "list", "elements": "str", "default": []}},
+        supports_check_mode=True,
+    )
+    found: dict[str, Any] = {}
+    try:
+        describe(found, module.params["packages"])
+    except ReplicationError as error:
+        module.fail_json(msg=str(error), **found)
+    module.exit_json(**found)
+
+
+if __name__ == "__main__":
+    main()
