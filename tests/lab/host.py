@@ -192,7 +192,7 @@ class Host:
 
     def _sshd_answers(self) -> bool:
         try:
-            with socket.create_connection((self.address, 22), timeout=2) as connection:
+            with socket.create_connection((self.address, 22), timeout=0.5) as connection:
                 return connection.recv(4) == b"SSH-"
         except OSError:
             return False

@@ -59,9 +59,14 @@ def make(lab_id: str, network: IPv4Network) -> None:
         peer = ["peer", "name", "ctl", "netns", switch]
         run(["ip", "link", "add", controller, "type", "veth", *peer])
     run(["ip", "-n", switch, "link", "set", "ctl", "master", _BRIDGE, "up"])
-    address = f"{network[CONTROLLER]}/{network.prefixlen}"
-    run(["ip", "addr", "replace", address, "dev", controller])
+    # The machine gives up the hosts' addresses and no more: the rest of a documentation range
+    # may be in use around it.
+    address = str(network[CONTROLLER])
+    run(["ip", "addr", "replace", f"{address}/32", "dev", controller])
     run(["ip", "link", "set", controller, "up"])
+    for host in HOSTS:
+        target = f"{address_of(network, host)}/32"
+        run(["ip", "route", "replace", target, "dev", controller, "src", address])
 
 
 def attach(lab_id: str, network: IPv4Network, host: str) -> None:
