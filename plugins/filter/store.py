@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What setup has to work out from all hosts of a store together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.mailops.cyrus.plugins.module_utils import _layout, _role, _store
+from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+
+HostVars = Mapping[str, Mapping[str, Any]]
+
+
+def hosts_of_store(hosts: list[str], hostvars: HostVars, store: str) -> list[str]:
+    """Those of the hosts that belong to a store."""
+    return [host for host in hosts if hostvars[host].get("cyrus_store") == store]
+
+
+def channel_clash(hosts: list[str]) -> str | None:
+    """Why two hosts can't be in one store, or nothing."""
+    try:
+        _store.Store("", tuple(_store.Host(host, "") for host in hosts)).channels()
+    except ReplicationError as error:
+        return str(error)
+    return None
+
+
+def store_addresses(hosts: list[str], hostvars: HostVars) -> list[dict[str, str]]:
+    """Each host with the address at which the others reach it."""
+    return [
+        {
+            "name": host,
+            "address": str(
+                hostvars[host].get("cyrus_link_address") or hostvars[host].get("ansible_host", host)
+            ),
+        }
+        for host in hosts
+    ]
+
+
+def decide_master(
+    hosts: list[str], hostvars: HostVars, store: str, first_master: str
+) -> dict[str, Any]:
+    """Who is master by the records of all hosts, and in what the hosts differ."""
+    servers = {host: hostvars[host]["cyrus_server"] for host in hosts}
+    for host, server in servers.items():
+        if server.get("failed"):
+            raise AnsibleFilterError(f"{host} could not be read: {server.get('msg')}")
+    records = {
+        host: _role.Record(**dict(server["record"])) if server["record"] else None
+        for host, server in servers.items()
+    }
+    try:
+        decision = _role.decide(store, records, first_master)
+    except ReplicationError as error:
+        raise AnsibleFilterError(str(error)) from error
+    reasons = _role.stale(records, decision)
+    if reasons:
+        raise AnsibleFilterError("; ".join(reasons))
+    layouts = {host: server["layout"] for host, server in servers.items() if server["layout"]}
+    versions = {host: str(server["version"]) for host, server in servers.items()}
+    return {
+        "master": decision.master,
+        "epoch": decision.epoch,
+        "layout_differences": _layout.differences(layouts),
+        "version_note": _layout.version_note(
+            {host: version for host, version in versions.items() if servers[host]["installed"]}
+        ),
+    }
+
+
+class FilterModule:
+    """Filters of the role setup."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "channel_clash": channel_clash,
+            "decide_master": decide_master,
+            "hosts_of_store": hosts_of_store,
+            "store_addresses": store_addresses,
+        }
