@@ -11,7 +11,7 @@ understood becomes an unknown in the report, never an error that hides the rest.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +36,19 @@ class Pair:
     replica: Endpoint
     log: SyncLog | None
     settle: float
+
+
+def pair_of(options: Mapping[str, Any]) -> Pair:
+    """From the options of the module parity_info."""
+    names = options["master"]["name"], options["replica"]["name"]
+    channel = options["channel"]
+    return Pair(
+        Subject(options["store"], *names, options["level"], options["epoch"]),
+        Endpoint(**options["master"]),
+        Endpoint(**options["replica"]),
+        None if channel is None else SyncLog(Install.discover().config_directory, channel),
+        options["settle"],
+    )
 
 
 def check(pair: Pair, progress: Progress) -> dict[str, Any]:
