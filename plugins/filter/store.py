@@ -21,13 +21,13 @@ def hosts_of_store(hosts: list[str], hostvars: HostVars, store: str) -> list[str
     return [host for host in hosts if hostvars[host].get("cyrus_store") == store]
 
 
-def channel_clash(hosts: list[str]) -> str | None:
-    """Why two hosts can't be in one store, or nothing."""
+def channel_clash(hosts: list[str]) -> str:
+    """Why two hosts can't be in one store, or an empty text."""
     try:
         _store.Store("", tuple(_store.Host(host, "") for host in hosts)).channels()
     except ReplicationError as error:
         return str(error)
-    return None
+    return ""
 
 
 def store_addresses(hosts: list[str], hostvars: HostVars) -> list[dict[str, str]]:
