@@ -61,6 +61,11 @@ class Store:
     admin_user: str = "cyrus"
     replication_user: str = "replication"
 
+    @property
+    def readers(self) -> str:
+        """Who may read everything over the link: a person, and the software that compares."""
+        return f"{self.admin_user} {self.replication_user}"
+
     @classmethod
     def load(cls, described: Mapping[str, Any]) -> Store:
         """From plain data, as a module gets it or a file keeps it."""
@@ -186,7 +191,7 @@ def _receiving(
             {store.link_port: f"127.0.0.1:{CSYNC_PORT}", store.link_admin_port: IMAP_SOCKET},
         )
         return Plan(settings, absent, services, [], {"server": link})
-    settings.update(_accounts("replimap", store.admin_user))
+    settings.update(_accounts("replimap", store.readers))
     mine, upstream = (_literal(store.host(name)) for name in (me, master))
     services = {
         "replcsync": f'cmd="sync_server" listen="{mine}:{store.link_port}"',
@@ -236,7 +241,7 @@ def plan(
         part = Plan(_quiet(site, version), {"sync_log_channels"}, {}, [])
     settings = {
         "admins": _words(site.get("admins", ""), store.admin_user),
-        **_accounts("privimap", store.admin_user),
+        **_accounts("privimap", store.readers),
         **part.settings,
     }
     services = {
