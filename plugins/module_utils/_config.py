@@ -327,9 +327,12 @@ def _link_files(params: Mapping[str, Any]) -> list[File]:
         if not params[name]:
             raise ReplicationError(f"{name} is missing: the link needs it unless it is plain")
     return [
-        File(f"{CONFIG_DIR}/ca.pem", params["link_ca"], 0o640, GROUP),
-        File(f"{CONFIG_DIR}/cert.pem", params["link_cert"], 0o640, GROUP),
-        File(f"{CONFIG_DIR}/key.pem", params["link_key"], 0o640, GROUP, secret=True),
+        File(f"{CONFIG_DIR}/{name}.pem", text.strip() + "\n", 0o640, GROUP, name == "key")
+        for name, text in (
+            ("ca", params["link_ca"]),
+            ("cert", params["link_cert"]),
+            ("key", params["link_key"]),
+        )
     ]
 
 
