@@ -156,7 +156,7 @@ def _sending(store: Store, me: str, site: Mapping[str, str], version: tuple[int,
         own = '""'
     settings["sync_log_channels"] = _words(own, *channels.values())
     if version >= _MAXWAIT_SINCE:
-        settings["sync_reconnect_maxwait"] = "15s"
+        settings["sync_reconnect_maxwait"] = "5s"
     links = {}
     for name, channel in channels.items():
         host = store.host(name)
