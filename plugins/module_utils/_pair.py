@@ -13,10 +13,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from . import _report
+from . import _endpoints, _report
 from ._check import Check, Findings, Progress, Side, Unknown
 from ._errors import ReplicationError
 from ._install import Install
@@ -39,16 +39,32 @@ class Pair:
 
 
 def pair_of(options: Mapping[str, Any]) -> Pair:
-    """From the options of the module parity_info."""
+    """From the options of the module parity_info; what they leave out is as setup has made it."""
     names = options["master"]["name"], options["replica"]["name"]
     channel = options["channel"]
+    install = None if channel is None else Install.discover()
     return Pair(
         Subject(options["store"], *names, options["level"], options["epoch"]),
-        Endpoint(**options["master"]),
-        Endpoint(**options["replica"]),
-        None if channel is None else SyncLog(Install.discover().config_directory, channel),
+        _master(options["master"]),
+        _replica(options["replica"], channel, install),
+        SyncLog(install.config_directory, channel) if install else None,
         options["settle"],
     )
+
+
+def _master(given: Mapping[str, Any]) -> Endpoint:
+    return Endpoint(**given) if given["path"] or given["host"] else _endpoints.local(given["name"])
+
+
+def _replica(given: Mapping[str, Any], channel: str | None, install: Install | None) -> Endpoint:
+    settings = install.settings if install else {}
+    if not given["path"] and not given["host"]:
+        return _endpoints.reading(_endpoints.read_store(), given["name"], settings)
+    endpoint = Endpoint(**given)
+    if endpoint.user is None and channel is not None:
+        user, password = _endpoints.login(channel, settings)
+        endpoint = replace(endpoint, user=user, password=password)
+    return endpoint
 
 
 def check(pair: Pair, progress: Progress) -> dict[str, Any]:

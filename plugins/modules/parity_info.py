@@ -50,7 +50,9 @@ options:
     description: File on the host in which to note how far the module is.
     type: path
   master:
-    description: How to reach the master.
+    description:
+      - How to reach the master; with its name alone, by the private socket that C(setup) has made
+        on the host on which the module runs.
     type: dict
     required: true
     suboptions: &endpoint
@@ -70,14 +72,16 @@ options:
         description: Unix socket of the service, on the host on which the module runs.
         type: path
       host:
-        description: Name or address, where O(master.path) is not given.
+        description: Name or address.
         type: str
       port:
         description: Port of the service.
         type: int
         default: 143
       user:
-        description: An admin of that server. Not needed for csync on a unix socket.
+        description:
+          - An admin of that server. Not needed for csync on a unix socket. For the replica, the one
+            with whom the channel's sync_client logs in is the default.
         type: str
       password:
         description: The admin's password.
@@ -112,13 +116,24 @@ options:
         type: float
         default: 60
   replica:
-    description: How to reach the replica.
+    description:
+      - How to reach the replica; with its name alone, over the link that C(setup) has made. It then
+        needs O(channel).
     type: dict
     required: true
     suboptions: *endpoint
 """
 
 EXAMPLES = r"""
+- name: Is the replica in sync, on the master of a store that setup has made
+  mailops.cyrus.parity_info:
+    store: mail
+    channel: imap2
+    master:
+      name: imap1
+    replica:
+      name: imap2
+
 - name: Is the replica in sync, over IMAP with an admin's login
   mailops.cyrus.parity_info:
     store: mail
@@ -241,7 +256,6 @@ def main() -> None:
         "type": "dict",
         "required": True,
         "options": ENDPOINT,
-        "required_one_of": [("path", "host")],
         "mutually_exclusive": [("path", "host")],
     }
     module = AnsibleModule(

@@ -1,0 +1,78 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""Where the servers of a store that `setup` has made can be read from its master."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from . import _files, _link
+from ._errors import ReplicationError
+from ._store import CONFIG_DIR, CSYNC_SOCKET, Store
+from ._wire import Endpoint
+
+DESCRIPTION = f"{CONFIG_DIR}/store.json"
+
+_CONNECT = 10.0
+
+
+def read_store(path: str = DESCRIPTION) -> Store:
+    """The store as `setup` has described it on this host."""
+    try:
+        return Store.load(json.loads(_files.read(path)))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ReplicationError(
+            f"{path} can't be read ({error}): run setup, or say how to reach the servers"
+        ) from None
+
+
+def local(name: str) -> Endpoint:
+    """This host itself, by its private socket, which needs no login."""
+    return Endpoint(name, path=CSYNC_SOCKET)
+
+
+def reading(store: Store, replica: str, settings: Mapping[str, str]) -> Endpoint:
+    """A replica's private IMAP over the link; `settings` are this host's imapd.conf."""
+    return _over_link(store, replica, "imap", store.link_admin_port, settings)
+
+
+def receiving(store: Store, replica: str, settings: Mapping[str, str]) -> Endpoint:
+    """A replica's sync service over the link, as sync_client reaches it."""
+    return _over_link(store, replica, "csync", store.link_port, settings)
+
+
+def _over_link(
+    store: Store, replica: str, transport: str, port: int, settings: Mapping[str, str]
+) -> Endpoint:
+    user, password = login(store.channels()[replica], settings)
+    tls = store.link == "tls"
+    return Endpoint(
+        replica,
+        transport=transport,
+        host=store.host(replica).address,
+        port=port,
+        user=user,
+        password=password,
+        tls="implicit" if tls else "none",
+        ca_file=f"{_link.DIR}/ca.pem" if tls else None,
+        cert_file=f"{_link.DIR}/cert.pem" if tls else None,
+        key_file=f"{_link.DIR}/key.pem" if tls else None,
+        tls_name=replica,
+        virtdomains=settings.get("virtdomains", "off").lower() not in ("off", "no", "0", "n", "f"),
+        connect_timeout=_CONNECT,
+    )
+
+
+def login(channel: str, settings: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """With what sync_client logs in on a channel: its own options, else those without a name."""
+
+    def option(name: str) -> str | None:
+        return settings.get(f"{channel}_{name}" if channel else name, settings.get(name))
+
+    return option("sync_authname"), option("sync_password")
