@@ -1,0 +1,116 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a host of a store has to run in each role."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mailops.cyrus.plugins.module_utils import _store
+from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+from ansible_collections.mailops.cyrus.plugins.module_utils._store import Store
+
+V3_6 = (3, 6, 1)
+V3_2 = (3, 2, 6)
+
+
+def store(**options: object) -> Store:
+    hosts = [{"name": f"imap{n}", "address": f"198.51.100.1{n}"} for n in (2, 1, 3)]
+    return Store.load({"name": "s", "hosts": hosts, **options})
+
+
+def test_master_sends_to_every_replica_through_its_link() -> None:
+    plan = _store.plan(store(), "imap1", "master", "imap1", {}, V3_6)
+    assert plan.channels == ["imap2", "imap3"]
+    assert plan.settings["sync_log_channels"] == "imap2 imap3"
+    assert plan.settings["imap3_sync_host"] == "127.0.0.1"
+    assert plan.settings["imap3_sync_port"] == "12007"
+    assert "accept = 127.0.0.1:12007\nconnect = 198.51.100.13:2015" in plan.links["imap3"]
+    assert "checkHost = imap3" in plan.links["imap3"]
+    assert "verifyChain = yes" in plan.links["imap3"]
+    assert set(plan.services) == {"privcsync", "privimap"}
+
+
+def test_replica_listens_to_its_upstream_only() -> None:
+    plan = _store.plan(store(), "imap2", "replica", "imap1", {"autocreate_quota": "0"}, V3_6)
+    assert plan.channels == []
+    assert plan.settings["sync_log"] == "0"
+    assert plan.settings["readonly"] == "yes"
+    assert plan.settings["autocreate_quota"] == "-1"
+    assert plan.services["replcsync"].endswith('listen="127.0.0.1:2005"')
+    assert plan.links["server"].count("checkHost = imap1") == 2
+    assert plan.links["server"].count("verifyChain = yes") == 1
+    assert plan.settings["replcsync_admins"] == "replication"
+
+
+def test_old_version_gets_no_option_that_it_does_not_know() -> None:
+    assert "readonly" not in _store.plan(store(), "imap2", "replica", "imap1", {}, V3_2).settings
+    master = _store.plan(store(), "imap1", "master", "imap1", {}, V3_2)
+    assert "sync_reconnect_maxwait" not in master.settings
+
+
+def test_fenced_host_neither_sends_nor_receives() -> None:
+    plan = _store.plan(store(), "imap2", "fenced", "imap1", {}, V3_6)
+    assert set(plan.services) == {"privcsync", "privimap"}
+    assert (plan.links, plan.channels, plan.settings["sync_log"]) == ({}, [], "0")
+
+
+@pytest.mark.parametrize(
+    ("site", "channels"),
+    [
+        ({}, "imap2 imap3"),
+        ({"sync_log_channels": "squatter imap3"}, "squatter imap3 imap2"),
+        ({"sync_log": "yes"}, '"" imap2 imap3'),
+        ({"sync_log": "no"}, "imap2 imap3"),
+    ],
+)
+def test_a_site_s_own_channels_stay(site: dict[str, str], channels: str) -> None:
+    plan = _store.plan(store(), "imap1", "master", "imap1", site, V3_6)
+    assert plan.settings["sync_log_channels"] == channels
+
+
+def test_a_site_s_administrators_stay() -> None:
+    plan = _store.plan(store(), "imap1", "master", "imap1", {"admins": "root anna"}, V3_6)
+    assert plan.settings["admins"] == "root anna cyrus"
+
+
+def test_plain_link_serves_its_upstream_s_address_only() -> None:
+    plan = _store.plan(store(link="plain"), "imap2", "replica", "imap1", {}, V3_6)
+    assert plan.links == {}
+    assert 'listen="198.51.100.12:2015"' in plan.services["replcsync"]
+    assert "replcsync: 198.51.100.11 : ALLOW\nreplcsync: ALL : DENY\n" in plan.hosts_allow
+    assert "replimap: 198.51.100.11 : ALLOW\nreplimap: ALL : DENY\n" in plan.hosts_allow
+    master = _store.plan(store(link="plain"), "imap1", "master", "imap1", {}, V3_6)
+    assert (master.links, master.hosts_allow) == ({}, [])
+    assert master.settings["imap2_sync_host"] == "198.51.100.12"
+
+
+def test_plain_link_needs_addresses() -> None:
+    hosts = [{"name": "a", "address": "a.example"}, {"name": "b", "address": "::1"}]
+    named = Store.load({"name": "s", "hosts": hosts, "link": "plain"})
+    with pytest.raises(ReplicationError, match="IP address in cyrus_link_address of a"):
+        _store.plan(named, "b", "replica", "a", {}, V3_6)
+
+
+def test_ipv6_addresses_are_written_in_brackets() -> None:
+    hosts = [{"name": "a", "address": "2001:db8::1"}, {"name": "b", "address": "2001:db8::2"}]
+    six = Store.load({"name": "s", "hosts": hosts})
+    assert (
+        "connect = [2001:db8::2]:2015" in _store.plan(six, "a", "master", "a", {}, V3_6).links["b"]
+    )
+    assert "accept = :::2015" in _store.plan(six, "b", "replica", "a", {}, V3_6).links["server"]
+
+
+def test_channel_names_that_fall_together_are_refused() -> None:
+    hosts = [{"name": name, "address": ""} for name in ("imap-1", "imap.1")]
+    with pytest.raises(ReplicationError, match=r"imap-1 and imap\.1 would share the channel imap1"):
+        Store.load({"name": "s", "hosts": hosts})
+
+
+def test_secrets_are_the_same_in_every_role() -> None:
+    text = _store.secrets(store(), "imap1", "pw")
+    assert text.splitlines()[1:] == ["imap2_sync_password: pw", "imap3_sync_password: pw"]
+    for bad in ("", " pw", "p\nw", "pw\\"):
+        with pytest.raises(ReplicationError, match="cyrus_replication_password"):
+            _store.secrets(store(), "imap1", bad)
