@@ -253,6 +253,7 @@ def _directories() -> None:
     for path, mode, uid, gid in (
         (CONFIG_DIR, 0o750, 0, mail),
         (_role.STATE_DIR, 0o755, 0, 0),
+        (f"{_role.STATE_DIR}/parity", 0o755, 0, 0),
     ):
         os.makedirs(path, exist_ok=True)
         os.chown(path, uid, gid)

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -82,6 +83,15 @@ def append_history(entry: Mapping[str, Any], path: str = HISTORY) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def last_history(count: int, path: str = HISTORY) -> list[dict[str, Any]]:
+    """The newest entries, oldest first. A line that a power cut has torn is left out."""
+    found = []
+    for line in _files.read(path).splitlines()[-count:]:
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return found
 
 
 @dataclass(frozen=True)

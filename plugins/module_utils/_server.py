@@ -17,6 +17,8 @@ from typing import Any
 from . import _cyrus_conf, _role
 from ._install import Install
 
+_HISTORY_SHOWN = 10
+
 
 def missing_packages(wanted: list[str]) -> list[str]:
     """Those that dpkg does not have installed."""
@@ -38,6 +40,7 @@ def describe(found: dict[str, Any], packages: list[str]) -> None:
         installed=False,
         version=None,
         record=None,
+        history=[],
         layout=None,
         services=[],
         missing=[],
@@ -46,6 +49,7 @@ def describe(found: dict[str, Any], packages: list[str]) -> None:
     )
     record = _role.read()
     found["record"] = dataclasses.asdict(record) if record else None
+    found["history"] = _role.last_history(_HISTORY_SHOWN)
     if Install.find() is None:
         return
     found["installed"] = True

@@ -59,6 +59,11 @@ record:
     master: imap1
     epoch: 1
     since: "2026-01-01T00:00:00Z"
+history:
+  description: The newest entries of the host's history, oldest first.
+  returned: success
+  type: list
+  elements: dict
 layout:
   description:
     - Settings that have to be equal on all hosts of a store, null where Cyrus is not installed.

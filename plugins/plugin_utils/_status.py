@@ -1,0 +1,115 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The reports of `status`, one a store, and the table that an administrator reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ._stores import Host, HostVars, Store, stores
+from ._table import table
+
+_WORDS = {True: "yes", False: "NO", None: "unknown"}
+
+
+def reports(hostvars: HostVars, hosts: Iterable[str]) -> list[dict[str, Any]]:
+    """One document a store, by name."""
+    return [
+        {
+            "store": store.name,
+            "master": store.master,
+            "epoch": store.epoch,
+            "trouble": store.trouble,
+            "hosts": [_host(store, host, hostvars[host.name]) for host in store.hosts],
+        }
+        for store in stores(hostvars, hosts)
+    ]
+
+
+def _host(store: Store, host: Host, variables: Mapping[str, Any]) -> dict[str, Any]:
+    record = host.record
+    found = variables.get("cyrus_channels") or {}
+    trouble = host.trouble
+    if trouble is None and found.get("failed"):
+        trouble = f"{host.name}: {found.get('msg')}"
+    answer = variables.get("cyrus_server") or {}
+    return {
+        "host": host.name,
+        "role": record.role if record else "unknown",
+        "epoch": record.epoch if record else None,
+        "since": record.since if record else None,
+        "version": host.version,
+        "channels": list(found.get("channels") or []),
+        "quarantine": [],
+        "history": list(answer.get("history") or []),
+        "trouble": trouble,
+    }
+
+
+def lines(documents: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A table a store: its hosts, its channels, and what is wrong."""
+    found: list[str] = []
+    for document in documents:
+        epoch = "no epoch" if document["epoch"] is None else f"epoch {document['epoch']}"
+        found.append(f"store {document['store']}: master {document['master']}, {epoch}")
+        if document["trouble"]:
+            found.append(f"  ! {document['trouble']}")
+        found += [f"  {line}" for line in _hosts(document) + _channels(document)]
+        found += [f"  ! {trouble}" for trouble in _troubles(document)]
+    return found
+
+
+def _hosts(document: Mapping[str, Any]) -> list[str]:
+    rows = [["host", "role", "epoch", "since", "version"]]
+    rows += [
+        [
+            host["host"],
+            host["role"],
+            _word(host["epoch"]),
+            _word(host["since"]),
+            _word(host["version"]),
+        ]
+        for host in document["hosts"]
+    ]
+    return table(rows)
+
+
+def _channels(document: Mapping[str, Any]) -> list[str]:
+    rows = [["channel", "state", "link", "waiting", "lag", "quarantine", "last parity"]]
+    for host in document["hosts"]:
+        rows += [
+            [
+                channel["name"],
+                channel["state"],
+                "ok" if channel["link"]["ok"] else "BROKEN",
+                _word(channel["backlog"] and channel["backlog"]["entries"]),
+                "unknown" if channel["lag"] is None else f"{channel['lag']:g} s",
+                str(len(host["quarantine"])),
+                _parity(channel["parity"]),
+            ]
+            for channel in host["channels"]
+        ]
+    return table(rows) if len(rows) > 1 else []
+
+
+def _parity(last: Mapping[str, Any] | None) -> str:
+    if last is None:
+        return "never"
+    return f"{_WORDS[last['in_sync']]} ({last['level']}, {last['started']})"
+
+
+def _troubles(document: Mapping[str, Any]) -> Iterable[str]:
+    for host in document["hosts"]:
+        if host["trouble"]:
+            yield host["trouble"]
+        for channel in host["channels"]:
+            for reason in (channel["link"]["reason"], channel["reason"]):
+                if reason:
+                    yield f"channel {channel['name']}: {reason}"
+
+
+def _word(value: object) -> str:
+    return "-" if value is None else str(value)

@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Stores as all of their hosts together describe them: who is master, and what can be asked.
+
+A host's answer is what the module server_info returned for it; a host that could not be reached or
+read has no record, and the reason why is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.mailops.cyrus.plugins.module_utils import _role
+from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+
+HostVars = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host's answer; `trouble` is why there is none."""
+
+    name: str
+    record: _role.Record | None
+    version: str | None
+    trouble: str | None
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store; `trouble` is why nobody can be said to be its master."""
+
+    name: str
+    hosts: tuple[Host, ...]
+    master: str | None
+    epoch: int | None
+    trouble: str | None
+
+    @property
+    def replicas(self) -> list[Host]:
+        return [host for host in self.hosts if host.name != self.master]
+
+    def host(self, name: str) -> Host:
+        return next(host for host in self.hosts if host.name == name)
+
+
+def stores(hostvars: HostVars, hosts: Iterable[str]) -> list[Store]:
+    """The stores of some hosts, by name."""
+    by_store: dict[str, list[str]] = {}
+    for host in hosts:
+        by_store.setdefault(str(hostvars[host]["cyrus_store"]), []).append(host)
+    return [_store(name, hostvars, sorted(own)) for name, own in sorted(by_store.items())]
+
+
+def _store(name: str, hostvars: HostVars, names: list[str]) -> Store:
+    hosts = tuple(_host(host, hostvars[host].get("cyrus_server") or {}) for host in names)
+    first = next(
+        (str(hostvars[h]["cyrus_master"]) for h in names if "cyrus_master" in hostvars[h]), ""
+    )
+    records = {host.name: host.record for host in hosts}
+    claims = [h.name for h in hosts if h.record is not None and h.record.role == "master"]
+    if len(claims) > 1:
+        trouble = (
+            f"{' and '.join(claims)} both have the role of master of store {name}: find out which of "
+            "them takes mail, and bring the other one back with rejoin"
+        )
+        return Store(name, hosts, first or None, None, trouble)
+    try:
+        decision = _role.decide(name, records, first)
+    except ReplicationError as error:
+        return Store(name, hosts, first or None, None, str(error))
+    epoch = decision.epoch if any(records.values()) else None
+    return Store(name, hosts, decision.master, epoch, None)
+
+
+def _host(name: str, answer: Mapping[str, Any]) -> Host:
+    if answer.get("unreachable"):
+        return Host(name, None, None, f"{name} can't be reached: {_first_line(answer)}")
+    if answer.get("failed") or "installed" not in answer:
+        return Host(name, None, None, f"{name} can't be read: {_first_line(answer)}")
+    record = _role.Record(**dict(answer["record"])) if answer["record"] else None
+    return Host(name, record, answer["version"], None)
+
+
+def _first_line(answer: Mapping[str, Any]) -> str:
+    return " ".join(str(answer.get("msg") or "no answer").split())
+
+
+def pair_trouble(store: Store, replica: Host) -> str | None:
+    """Why a replica can't be compared with its master; None where it can."""
+    if store.trouble is not None:
+        return store.trouble
+    assert store.master is not None  # noqa: S101
+    master = store.host(store.master)
+    for host in (master, replica):
+        if host.trouble is not None:
+            return host.trouble
+        if host.version is None:
+            return f"Cyrus IMAP is not installed on {host.name}: run setup first"
+    if master.record is not None and replica.record is None:
+        return f"{replica.name} has no role record, {master.name} has one: run setup"
+    if master.record is None and replica.record is not None:
+        return f"{master.name} has no role record, {replica.name} has one: run setup"
+    if replica.record is not None and replica.record.epoch != store.epoch:
+        return (
+            f"{replica.name} is in epoch {replica.record.epoch} and {master.name} in epoch "
+            f"{store.epoch}: bring {replica.name} back with rejoin"
+        )
+    return None
