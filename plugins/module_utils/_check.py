@@ -238,11 +238,8 @@ class Check:
         ours = self._master.session.ask(r for scope in scopes for r in scope.requests())
         theirs = self._replica.session.ask(r for scope in scopes for r in scope.requests())
         for scope in scopes:
-            mine, copy = [], []
-            for _request in scope.requests():
-                mine.append(next(ours))
-                copy.append(next(theirs))
-            yield scope, mine, copy
+            count = sum(1 for _request in scope.requests())
+            yield scope, list(islice(ours, count)), list(islice(theirs, count))
 
     def _compare_scope(
         self, look: _Look, scope: Scope, mine: list[Answer], copy: list[Answer]
@@ -385,8 +382,6 @@ class Check:
         ours = self._master.session.ask(requests)
         theirs = self._replica.session.ask(requests)
         for root, mine, copy in zip(roots, ours, theirs):
-            if mine.lines == copy.lines and mine.refusal == copy.refusal is None:
-                continue
             states = self._parse(look, root, mine, copy)
             if states is not None:
                 quotas = (state.quotas.get(root) for state in states)

@@ -110,8 +110,9 @@ def parse_mailbox(line: str) -> MailboxEntry | None:
         ((name, entry),) = json.loads("{" + line.rstrip().rstrip(",") + "}").items()
         if "d" in entry["mbtype"]:
             return None
-        acl = "".join(f"{who}\t{rights}\t" for who, rights in (entry["acl"] or {}).items())
-        return MailboxEntry(name, entry["mbtype"], entry["partition"], acl, entry["uniqueid"])
+        acl = "".join(f"{who}\t{rights}\t" for who, rights in (entry.get("acl") or {}).items())
+        partition = entry.get("partition") or ""
+        return MailboxEntry(name, entry["mbtype"], partition, acl, entry.get("uniqueid"))
     name, tab, rest = line.rstrip("\n").partition("\t")
     if not tab:
         return None

@@ -92,9 +92,8 @@ def _first_line(answer: Mapping[str, Any]) -> str:
 
 def pair_trouble(store: Store, replica: Host) -> str | None:
     """Why a replica can't be compared with its master; None where it can."""
-    if store.trouble is not None:
-        return store.trouble
-    assert store.master is not None  # noqa: S101
+    if store.trouble is not None or store.master is None:
+        return store.trouble or f"store {store.name} has no master: set cyrus_master"
     master = store.host(store.master)
     for host in (master, replica):
         if host.trouble is not None:

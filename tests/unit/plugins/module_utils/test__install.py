@@ -52,14 +52,18 @@ def test_mailboxes_from_3_6() -> None:
     lines = (RECORDED / "3.6.1-mboxlist.txt").read_text().splitlines(keepends=True)
     found = [entry for line in lines if (entry := _install.parse_mailbox(line))]
     assert [entry.name for entry in found] == [
+        "DELETED.user.gone.6B0441E9",
         "shared",
         "user.o^hara",
         "user.t1",
-        "user.t1.Entw&APw-rfe",
     ]
-    assert found[1].acl == "o.hara\tlrswipkxtecdan\tcyrus\tlrswipkxtecda\t"
-    assert found[1].partition == "default"
-    assert found[1].uniqueid == "g6tctymcl78cv8nm1rac9jeq"
+    assert found[3] == (
+        "user.t1",
+        "e",
+        "default",
+        "t1	lrswipkxtecdan	cyrus	lrswipkxtecda	",
+        "g6tctymcl78cv8nm1rac9jeq",
+    )
 
 
 def test_mailboxes_before_3_6() -> None:
