@@ -193,7 +193,9 @@ class Wire:
         except OSError as error:
             raise self._broken(error) from None
         if not data:
-            raise self.error(f"closed the connection at {self._endpoint.place}")
+            raise self.error(
+                f"closed the connection at {self._endpoint.place}: is Cyrus running there?"
+            )
         self._buffer += data
         return 0, mark - begin
 
