@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -15,6 +16,8 @@ from .plan import DOMAIN, address_of
 
 USERS = ("anna", "anna.meier", "ben", "carla", "dieter", "eva", "o.hara", "zoe")
 _STORE = ("imap1", "imap2", "imap3")
+# lmtpd takes mail over TCP from an administrator who logged in, never from anybody else.
+_SERVICES = {"lmtp": 'cmd="lmtpd" listen="24" prefork=0 maxchild=20'}
 
 Tree = Mapping[str, object]
 
@@ -40,9 +43,9 @@ def inventory(
     network: IPv4Network,
     key: Path,
     ssh_options: str,
-    secrets: Mapping[str, str],
+    lab: Mapping[str, str],
 ) -> str:
-    """Return the inventory of the hosts, as YAML."""
+    """Return the inventory of the hosts, as YAML; `lab` is its ID and its passwords."""
 
     def members(names: Sequence[str]) -> Tree:
         return {
@@ -53,17 +56,24 @@ def inventory(
 
     store = {
         "hosts": members(_STORE),
-        "vars": {"cyrus_store": "store1", "cyrus_master": _STORE[0]},
+        "vars": {
+            "cyrus_store": "store1",
+            "cyrus_master": _STORE[0],
+            # Without it a user's name has no dots.
+            "cyrus_imapd_settings": {"unixhierarchysep": "yes"},
+            "cyrus_services": _SERVICES,
+        },
     }
     variables = {
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(key),
         "ansible_ssh_common_args": ssh_options,
         "ansible_python_interpreter": "/usr/bin/python3",
+        "lab_id": lab["lab_id"],
         "lab_users": list(USERS),
-        "lab_user_password": secrets["lab_user_password"],
+        "lab_user_password": lab["lab_user_password"],
         "cyrus_admin_user": "cyrus",
-        "cyrus_admin_password": secrets["cyrus_admin_password"],
+        "cyrus_admin_password": lab["cyrus_admin_password"],
     }
     groups = {
         "cyrus": {"children": {"store1": store}},
@@ -71,6 +81,12 @@ def inventory(
         "lab_dns": {"hosts": members(("ns1",))},
     }
     return "---\n" + "\n".join(_yaml({"all": {"vars": variables, "children": groups}})) + "\n"
+
+
+def owner(text: str) -> str | None:
+    """Return the ID of the lab that an inventory of ours belongs to."""
+    found = re.search(r'^ *lab_id: "([a-z0-9]+)"$', text, re.MULTILINE)
+    return found[1] if found else None
 
 
 def _yaml(tree: Tree, depth: int = 0) -> list[str]:

@@ -7,19 +7,17 @@
 from __future__ import annotations
 
 import json
-import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
-from . import cgroup, machine, network, tree
+from . import access, cgroup, machine, network, tree
 from .command import run, say
 from .errors import LabError
 from .files import write
 from .host import Host
-from .inventory import inventory, known_hosts, ssh_arguments
 from .lock import hold
 from .plan import HOSTS, RELEASES, releases_for
 from .settings import CACHE, Settings, lab_ids, tree_lock
@@ -65,6 +63,7 @@ class Lab:
 
     def up(self, names: Sequence[str], asked: Mapping[str, str]) -> None:
         """Boot the hosts that do not run, and write the inventory into this checkout."""
+        access.check_folder(self.settings)
         releases = releases_for(names, asked, self.releases())
         machine.prepare()
         for release in sorted(set(releases.values())):
@@ -107,27 +106,8 @@ class Lab:
             name = f"mailops-{settings.lab_id}"
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", settings.key])
 
-    def _secrets(self) -> dict[str, str]:
-        """Return the lab's passwords, which last as long as the lab."""
-        path = self.settings.state / "secrets.json"
-        if not path.exists():
-            names = ("lab_user_password", "cyrus_admin_password")
-            write(path, json.dumps({name: secrets.token_urlsafe(18) for name in names}))
-        found: dict[str, str] = json.loads(path.read_text())
-        return found
-
     def write_access(self) -> None:
-        """Write into the checkout what it takes to reach the hosts."""
-        settings, names = self.settings, list(self.releases())
-        folder = settings.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        write(folder / "id_ed25519", settings.key.read_text())
-        keys = {name: settings.host_key(name).with_suffix(".pub") for name in names}
-        public_keys = {name: path.read_text() for name, path in keys.items() if path.exists()}
-        write(folder / "known_hosts", known_hosts(public_keys, settings.network))
-        options = ssh_arguments(folder / "known_hosts", settings.ssh_sockets)
-        text = inventory(names, settings.network, folder / "id_ed25519", options, self._secrets())
-        write(folder / "inventory.yml", text)
+        access.write_to(self.settings, list(self.releases()))
 
     def down(self) -> None:
         """Remove the lab, whatever of it there is."""
@@ -140,10 +120,7 @@ class Lab:
             run(["umount", settings.disk])
         for folder in (settings.state, settings.run):
             shutil.rmtree(folder, ignore_errors=True)
-        for name in ("inventory.yml", "known_hosts", "id_ed25519"):
-            (settings.folder / name).unlink(missing_ok=True)
-        if settings.folder.is_dir() and not any(settings.folder.iterdir()):
-            settings.folder.rmdir()
+        access.remove(settings)
         say(f"the lab {settings.lab_id} is gone")
 
     def remove_cache(self) -> None:

@@ -9,20 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.inventory import inventory, known_hosts, ssh_arguments
+from tests.lab.inventory import inventory, known_hosts, owner, ssh_arguments
 from tests.lab.plan import HOSTS
 
 yaml = pytest.importorskip("yaml")
 
 NETWORK = IPv4Network("198.51.100.0/24")
-SECRETS = {"lab_user_password": "p: #w", "cyrus_admin_password": "{x}"}
+LAB = {"lab_id": "lab2", "lab_user_password": "p: #w", "cyrus_admin_password": "{x}"}
 
 
 def test_inventory() -> None:
-    text = inventory(list(HOSTS), NETWORK, Path("/k"), "-o A=b", SECRETS)
+    text = inventory(list(HOSTS), NETWORK, Path("/k"), "-o A=b", LAB)
+    assert owner(text) == "lab2"
     everything = yaml.safe_load(text)["all"]
     store = everything["children"]["cyrus"]["children"]["store1"]
-    assert store["vars"] == {"cyrus_store": "store1", "cyrus_master": "imap1"}
+    assert store["vars"]["cyrus_store"] == "store1"
+    assert store["vars"]["cyrus_master"] == "imap1"
     assert store["hosts"] == {f"imap{n}": {"ansible_host": f"198.51.100.1{n}"} for n in (1, 2, 3)}
     assert list(everything["children"]["cyrus_mta"]["hosts"]) == ["mx1"]
     assert list(everything["children"]["lab_dns"]["hosts"]) == ["ns1"]
@@ -32,10 +34,14 @@ def test_inventory() -> None:
 
 
 def test_only_the_hosts_there_are() -> None:
-    text = inventory(["imap1"], NETWORK, Path("/k"), "", SECRETS)
+    text = inventory(["imap1"], NETWORK, Path("/k"), "", LAB)
     groups = yaml.safe_load(text)["all"]["children"]
     assert list(groups["cyrus"]["children"]["store1"]["hosts"]) == ["imap1"]
     assert groups["cyrus_mta"]["hosts"] == {}
+
+
+def test_an_inventory_of_somebody_else_has_no_owner() -> None:
+    assert owner("all:\n  hosts: {}\n") is None
 
 
 def test_known_hosts() -> None:
