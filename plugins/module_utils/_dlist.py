@@ -33,7 +33,7 @@ _TOKEN = re.compile(
     rb"|(?P<atom>[^\x00-\x20\x7f()\"{%]+)"
 )
 _UNESCAPE = re.compile(rb'\\(["\\])')
-_ATOM = re.compile(r"[^\x00-\x20\x7f-\uffff()\"{}%*\\\]]+\Z")
+_ATOM = re.compile(r"[^\x00-\x20\x7f-\U0010ffff()\"{}%*\\\]]+\Z")
 
 
 class FormatError(ReplicationError):
