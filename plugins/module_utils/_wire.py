@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import _dlist
 from ._errors import ReplicationError
@@ -45,7 +45,7 @@ class Endpoint:
     host: str | None = None
     port: int = 0
     user: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     tls: str = "none"
     ca_file: str | None = None
     cert_file: str | None = None
