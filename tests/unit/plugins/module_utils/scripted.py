@@ -52,16 +52,25 @@ class ScriptedSocket:
         self.most_bytes = max(self.most_bytes, sum(self._sizes))
 
     def recv(self, size: int) -> bytes:
-        while self._answers and not self._answers[0]:
-            self._answers.popleft()
-            self._sizes.popleft()
+        self._drop_told()
         if not self._answers:
             if self._stalls:
                 raise socket.timeout
             return b""
         take = min(size, self._piece)
         data, self._answers[0] = self._answers[0][:take], self._answers[0][take:]
+        self._drop_told()
         return data
+
+    def _drop_told(self) -> None:
+        while self._answers and not self._answers[0]:
+            self._answers.popleft()
+            self._sizes.popleft()
+
+    def say(self, data: bytes) -> None:
+        """Something that nobody has asked for."""
+        self._answers.append(data)
+        self._sizes.append(0)
 
     def close(self) -> None:
         self.closed = True

@@ -46,8 +46,7 @@ def test_lines_cut_at_every_position() -> None:
     data = b"\r\n".join(LINES) + b"\r\n"
     for cut in range(len(data)):
         scripted = ScriptedSocket(data[:cut], lambda request: b"")
-        scripted._answers.append(data[cut:])
-        scripted._sizes.append(0)
+        scripted.say(data[cut:])
         with pytest.MonkeyPatch.context() as patch:
             connect(patch, scripted)
             wire = Wire(HERE)
