@@ -91,6 +91,7 @@ def playbook(
         command += ["-e", json.dumps(extra)]
     done = subprocess.run(
         command,
+        check=False,
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -102,17 +103,23 @@ def playbook(
     return Run(done.returncode, done.stdout)
 
 
+def ssh_command(host: str, command: str) -> list[str]:
+    """The argv that runs a shell command on a host as root."""
+    return [
+        "ssh",
+        *["-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR"],
+        *["-o", f"UserKnownHostsFile={LAB_DIR / 'known_hosts'}"],
+        *["-i", str(LAB_DIR / "id_ed25519"), f"root@{address(host)}", command],
+    ]
+
+
 def ssh(
     host: str, command: str, check: bool = True, data: str | None = None, timeout: float = 120
 ) -> subprocess.CompletedProcess[str]:
     """Run a shell command on a host as root."""
     done = subprocess.run(
-        [
-            "ssh",
-            *["-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR"],
-            *["-o", f"UserKnownHostsFile={LAB_DIR / 'known_hosts'}"],
-            *["-i", str(LAB_DIR / "id_ed25519"), f"root@{address(host)}", command],
-        ],
+        ssh_command(host, command),
+        check=False,
         input="" if data is None else data,
         capture_output=True,
         text=True,
