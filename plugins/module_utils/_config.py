@@ -23,12 +23,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from . import _cyrus_conf, _files, _imapd_conf, _role, _store
+from . import _cyrus_conf, _files, _imapd_conf, _role, _seed, _store
 from ._errors import ReplicationError
 from ._install import GROUP, Install, read_settings
 from ._store import CONFIG_DIR, Store
 
 UNIT_DIR = "/etc/systemd/system"
+# Channels that began with everything there was.
+CHANNELS = f"{_role.STATE_DIR}/channels.json"
 HOSTS_ALLOW = "/etc/hosts.allow"
 _SECRET_KEY = re.compile(
     r"^([^:#]*(?:pass|_pw|secret|_key)[^:]*:).*$", re.IGNORECASE | re.MULTILINE
@@ -185,7 +187,7 @@ class Configuration:
         )
         if reasons:
             raise ReplicationError("; ".join(reasons))
-        self._try_imapd()
+        self._try_imapd(self.install.bin_dir)
 
     def _check_includes(self) -> None:
         # The site's included files are not ours to change, and an option set twice is fatal.
@@ -200,8 +202,7 @@ class Configuration:
                     f"move it to {self.request.imapd_conf} or remove it"
                 )
 
-    def _try_imapd(self) -> None:
-        assert self.install is not None
+    def _try_imapd(self, bin_dir: str) -> None:
         request = self.request
         gid = grp.getgrnam(GROUP).gr_gid
         with tempfile.TemporaryDirectory(prefix="mailops-cyrus.") as directory:
@@ -219,7 +220,7 @@ class Configuration:
             )
             _files.write(trial, text, 0o640, 0, gid)
             try:
-                Install(self.install.bin_dir, trial, request.cyrus_conf, {}).run("cyr_info", "conf")
+                Install(bin_dir, trial, request.cyrus_conf, {}).run("cyr_info", "conf")
             except ReplicationError as error:
                 raise ReplicationError(
                     f"Cyrus refuses the new imapd.conf, nothing was changed: {error}"
@@ -242,10 +243,27 @@ class Configuration:
             outcome.removed_files.append(path)
             if not check:
                 os.unlink(path)
+        self._seed(check, outcome)
         if not check and not os.path.isdir(_store.PRIVATE_DIR):
             command = ["systemd-tmpfiles", "--create", "--prefix=/run/cyrus"]
             subprocess.run(command, check=False, timeout=60, capture_output=True)
         return outcome
+
+    def _seed(self, check: bool, outcome: Outcome) -> None:
+        # Before its replicator runs: what happens from then on is in the state that it sends.
+        known = json.loads(_files.read(CHANNELS) or "[]")
+        if known == self.plan.channels:
+            return
+        outcome.changed_files.append(CHANNELS)
+        if check or self.install is None:
+            return
+        new = [channel for channel in self.plan.channels if channel not in known]
+        request = self.request
+        settings = read_settings(request.imapd_conf)
+        _seed.seed(
+            Install(self.install.bin_dir, request.imapd_conf, request.cyrus_conf, settings), new
+        )
+        _files.write(CHANNELS, json.dumps(self.plan.channels) + "\n", 0o644)
 
 
 def _directories() -> None:

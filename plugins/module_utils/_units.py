@@ -108,7 +108,7 @@ def states(names: Sequence[str]) -> dict[str, State]:
 
 
 def _installed(patterns: Sequence[str]) -> set[str]:
-    listed = _systemctl("list-units", "--all", "--plain", "--no-legend", *patterns)
+    listed = _systemctl("list-units", "--plain", "--no-legend", *patterns)
     names = {line.split()[0] for line in listed.splitlines() if line.split()}
     for directory, _, files in os.walk("/etc/systemd/system"):
         if directory.endswith(".wants"):
@@ -156,6 +156,7 @@ def ensure(
         done.append(f"stop {name}")
         if not check:
             _systemctl("disable", "--now", name)
+            _systemctl("reset-failed", name, check=False)
     if not check:
         _systemctl("daemon-reload")
     enable = [name for name, state in states(names).items() if not state.enabled]

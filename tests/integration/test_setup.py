@@ -1,0 +1,617 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A store after setup: what runs, who is let in, how mail travels, and what setup refuses.
+
+Runs on the lab's hosts and leaves them set up. Needs the lab to be up; see `make lab-up`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import imaplib
+import json
+import socket
+import ssl
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from . import lab
+
+MASTER = "imap1"
+REPLICAS = ["imap2", "imap3"]
+STORE = [MASTER, *REPLICAS]
+SECRETS = lab.LAB_DIR / "cyrus-secrets" / "store1"
+USER = "setuptest"
+INBOX = f"user.{USER}"
+ETC = "/etc/cyrus-replication"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def store() -> None:
+    """The store is set up, as the first and as every later run leaves it."""
+    run = lab.playbook("setup")
+    assert run.rc == 0, run.output
+    with admin() as session:
+        session.create(INBOX)
+        session.setacl(INBOX, str(lab.var("cyrus_admin_user")), "lrswipkxtecda")
+
+
+def admin(host: str = MASTER) -> Any:
+    return lab.imap(host, lab.var("cyrus_admin_user"), lab.var("cyrus_admin_password"))
+
+
+def inside(host: str) -> Any:
+    return testinfra.get_host(
+        f"ssh://root@{lab.address(host)}",
+        ssh_identity_file=str(lab.LAB_DIR / "id_ed25519"),
+        ssh_extra_args=f"-o UserKnownHostsFile={lab.LAB_DIR / 'known_hosts'}",
+    )
+
+
+def append() -> str:
+    """Put a message on the master; returns a word by which it is found."""
+    word = uuid.uuid4().hex
+    with admin() as session:
+        status, said = session.append(
+            INBOX, "", imaplib.Time2Internaldate(time.time()), f"Subject: {word}\r\n\r\n".encode()
+        )
+    assert status == "OK", said
+    return word
+
+
+def arrived(host: str, word: str) -> bool:
+    return lab.ssh(host, f"grep -rqs {word} /var/spool/cyrus/mail", check=False).returncode == 0
+
+
+def arrives(word: str, seconds: float = 40, hosts: Sequence[str] = REPLICAS) -> bool:
+    for host in hosts:
+        lab.until(functools.partial(arrived, host, word), seconds, what=f"{word} on {host}")
+    return True
+
+
+def replicates(seconds: float = 40) -> bool:
+    return arrives(append(), seconds)
+
+
+def starts(host: str) -> str:
+    return lab.ssh(
+        host, "systemctl show -p Id,ActiveEnterTimestampMonotonic cyrus-imapd 'cyrus-*@*'"
+    ).stdout
+
+
+@contextmanager
+def changed_file(host: str, path: str, command: str) -> Iterator[None]:
+    """A file of a host changed by a shell command, and put back with its time."""
+    lab.ssh(host, f"cp -a {path} /root/kept")
+    try:
+        lab.ssh(host, command)
+        yield
+    finally:
+        lab.ssh(host, f"mv /root/kept {path}")
+
+
+def inventory_with(tmp_path: Path, hosts: dict[str, dict[str, Any]], **variables: object) -> Path:
+    """An inventory beside the lab's, of one store."""
+    loaded = yaml.safe_load(lab.INVENTORY.read_text())
+    written = {
+        "all": {
+            "vars": loaded["all"]["vars"],
+            "children": {"cyrus": {"hosts": hosts, "vars": variables}},
+        }
+    }
+    path = tmp_path / "inventory.yml"
+    path.write_text(yaml.safe_dump(written))
+    return path
+
+
+# What runs
+
+
+def test_master_runs_one_link_and_one_replicator_a_replica() -> None:
+    host = inside(MASTER)
+    for unit in (
+        "cyrus-imapd",
+        *(f"cyrus-{k}@{r}" for k in ("link", "replicator") for r in REPLICAS),
+    ):
+        assert host.service(unit).is_running, unit
+        assert host.service(unit).is_enabled, unit
+
+
+@pytest.mark.parametrize("name", REPLICAS)
+def test_replica_runs_its_end_of_the_link(name: str) -> None:
+    host = inside(name)
+    assert host.service("cyrus-imapd").is_running
+    assert host.service("cyrus-link@server").is_running
+    assert host.service("cyrus-link@server").is_enabled
+    assert "cyrus-replicator" not in host.check_output("systemctl list-units --all --plain")
+
+
+@pytest.mark.parametrize("name", STORE)
+def test_open_ports(name: str) -> None:
+    listed = lab.ssh(name, "ss -Hltn | awk '{print $4}'").stdout.split()
+    open_ports = {int(a.rpartition(":")[2]) for a in listed if not a.startswith("127.")}
+    local_ports = {int(a.rpartition(":")[2]) for a in listed if a.startswith("127.")}
+    if name == MASTER:
+        assert open_ports >= {22, 143, 4190}
+        assert not open_ports & {2003, 2005, 2015, 2016}
+        assert local_ports == {12006, 12007}
+    else:
+        assert open_ports == {22, 2015, 2016}
+        assert local_ports == {2005}
+
+
+@pytest.mark.parametrize("name", STORE)
+def test_secrets_are_readable_by_cyrus_alone(name: str) -> None:
+    host = inside(name)
+    modes = {
+        ETC: (0o750, "root", "mail"),
+        f"{ETC}/secrets.conf": (0o640, "root", "mail"),
+        f"{ETC}/key.pem": (0o640, "root", "mail"),
+        f"{ETC}/sasldb2": (0o640, "root", "mail"),
+        f"{ETC}/accounts.json": (0o600, "root", "root"),
+        "/run/cyrus/private": (0o700, "cyrus", "mail"),
+    }
+    found = {path: host.file(path) for path in modes}
+    assert {p: (f.mode, f.user, f.group) for p, f in found.items()} == modes
+
+
+@pytest.mark.parametrize("name", STORE)
+def test_role_is_recorded(name: str) -> None:
+    record = json.loads(lab.ssh(name, "cat /var/lib/cyrus-replication/role.json").stdout)
+    since = record.pop("since")
+    assert datetime.datetime.fromisoformat(since.replace("Z", "+00:00"))
+    assert record == {
+        "store": "store1",
+        "host": name,
+        "role": "master" if name == MASTER else "replica",
+        "master": MASTER,
+        "epoch": 1,
+    }
+    history = lab.ssh(name, "cat /var/lib/cyrus-replication/history.jsonl").stdout.splitlines()
+    assert json.loads(history[0])["what"] == "setup"
+
+
+def test_secrets_reach_no_log_and_no_command_line() -> None:
+    secret = (SECRETS / "replication_password").read_text().strip()
+    for name in STORE:
+        for given in (secret, lab.var("cyrus_admin_password")):
+            found = lab.ssh(
+                name,
+                'read -r s; journalctl --no-pager | grep -cF -- "$s"; ps axww | grep -cF -- "$s"',
+                check=False,
+                data=given + "\n",
+            )
+            # The second count is of the grep itself.
+            assert found.stdout.split()[0] == "0", name
+    run = lab.playbook("setup", "--check", "--diff", "-vvv", extra={"cyrus_admin_user": "other"})
+    assert run.rc == 0, run.output
+    assert secret not in run.output
+    assert lab.var("cyrus_admin_password") not in run.output
+    assert "PRIVATE KEY" not in run.output
+
+
+# Who is let in
+
+
+@pytest.mark.parametrize("name", REPLICAS)
+@pytest.mark.parametrize("port", [24, 25, 110, 119, 143, 993, 995, 2005, 2003, 4190, 8008])
+def test_replica_serves_no_client(name: str, port: int) -> None:
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((lab.address(name), port), timeout=5)
+
+
+@pytest.mark.parametrize("name", REPLICAS)
+def test_replica_refuses_a_write_even_from_its_administrator(name: str) -> None:
+    replicates()
+    with via_link(name, 2016, SECRETS / f"{MASTER}.pem", SECRETS / f"{MASTER}.key") as link:
+        reply = link.makefile("rwb")
+        assert reply.readline().startswith(b"* OK")
+
+        def say(command: str) -> list[bytes]:
+            reply.write(f"a {command}\r\n".encode())
+            reply.flush()
+            lines = [reply.readline()]
+            while lines[-1] and not lines[-1].startswith(b"a "):
+                lines.append(reply.readline())
+            return lines
+
+        login = f"LOGIN {lab.var('cyrus_admin_user')} {lab.var('cyrus_admin_password')}"
+        assert say(login)[-1].startswith(b"a OK")
+        for command in ("CREATE user.intruder", f"SETACL {INBOX} anyone lrswi", f"DELETE {INBOX}"):
+            assert say(command)[-1].startswith(b"a NO"), command
+        assert any(b"READ-ONLY" in line for line in say(f"SELECT {INBOX}"))
+
+
+@pytest.mark.parametrize("port", [2005, 2015, 2016])
+def test_master_accepts_replication_from_nobody(port: int) -> None:
+    probe = f"timeout 5 bash -c '</dev/tcp/{lab.address(MASTER)}/{port}'"
+    assert lab.ssh("imap2", probe, check=False).returncode != 0
+    by_hand = (
+        f"su cyrus -s /bin/sh -c 'timeout 8 /usr/lib/cyrus/bin/sync_client -v "
+        f"-S {lab.address(MASTER)} -p {port} -u {USER}'"
+    )
+    assert lab.ssh("imap2", by_hand, check=False).returncode != 0
+
+
+def test_replication_account_is_nobody_for_clients() -> None:
+    secret = (SECRETS / "replication_password").read_text().strip()
+    with (
+        pytest.raises(imaplib.IMAP4.error, match="Login failed"),
+        lab.imap(MASTER, "replication", secret),
+    ):
+        pass
+
+
+@contextmanager
+def via_link(host: str, port: int, cert: Path | None, key: Path | None) -> Iterator[ssl.SSLSocket]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if cert:
+        context.load_cert_chain(cert, key)
+    with (
+        socket.create_connection((lab.address(host), port), timeout=10) as raw,
+        context.wrap_socket(raw) as wrapped,
+    ):
+        yield wrapped
+
+
+def greeting_of_link(port: int, cert: Path | None) -> bytes:
+    try:
+        with via_link("imap2", port, cert, cert and cert.with_suffix(".key")) as link:
+            return link.recv(100)
+    except (ssl.SSLError, ConnectionResetError):
+        return b""
+
+
+def certificate(tmp_path: Path, name: str, days: tuple[int, int], own_authority: bool) -> Path:
+    """A certificate by the store's authority or by a stranger; its key lies beside it."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    if own_authority:
+        loaded = serialization.load_pem_private_key((SECRETS / "ca.key").read_bytes(), None)
+        assert isinstance(loaded, ec.EllipticCurvePrivateKey)
+        signer = loaded
+        issuer = x509.load_pem_x509_certificate((SECRETS / "ca.pem").read_bytes()).subject
+    else:
+        signer, issuer = key, subject
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + datetime.timedelta(days=days[0]))
+        .not_valid_after(now + datetime.timedelta(days=days[1]))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(signer, hashes.SHA256())
+    )
+    path = tmp_path / "cert.pem"
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    path.with_suffix(".key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return path
+
+
+STRANGERS = {
+    "without a certificate": None,
+    "with a foreign one of the master's name": (MASTER, (-1, 30), False),
+    "with an expired one": (MASTER, (-30, -1), True),
+    "with another replica's": ("imap3", (-1, 30), True),
+}
+
+
+@pytest.mark.parametrize("port", [2015, 2016])
+@pytest.mark.parametrize("stranger", STRANGERS)
+def test_stranger_gets_no_greeting(stranger: str, port: int, tmp_path: Path) -> None:
+    assert greeting_of_link(port, SECRETS / "imap1.pem").startswith(b"* ")
+    made = STRANGERS[stranger]
+    assert greeting_of_link(port, certificate(tmp_path, *made) if made else None) == b""
+
+
+def test_server_in_cleartext_gets_no_greeting() -> None:
+    with socket.create_connection((lab.address("imap2"), 2015), timeout=5) as raw:
+        raw.sendall(b"NOOP\r\n")
+        assert b"Cyrus" not in greeting(raw)
+
+
+@pytest.mark.parametrize("made", ["foreign", "expired"])
+def test_impostor_gets_no_mail(made: str, tmp_path: Path) -> None:
+    days, own = ((-1, 30), False) if made == "foreign" else ((-30, -1), True)
+    cert = certificate(tmp_path, "imap3", days, own)
+    lab.ssh("imap3", f"cp -a {ETC}/cert.pem /root/cert.kept; cp -a {ETC}/key.pem /root/key.kept")
+    try:
+        lab.ssh("imap3", f"cat > {ETC}/cert.pem", data=cert.read_text())
+        lab.ssh("imap3", f"cat > {ETC}/key.pem", data=cert.with_suffix(".key").read_text())
+        lab.ssh("imap3", "systemctl restart cyrus-link@server")
+        word = append()
+        arrives(word, hosts=["imap2"])
+        time.sleep(3)
+        assert not arrived("imap3", word)
+        said = lab.ssh(MASTER, "journalctl -u cyrus-link@imap3 -n 20 -o cat --no-pager").stdout
+        assert "certificate verify failed" in said
+    finally:
+        lab.ssh(
+            "imap3",
+            f"mv /root/cert.kept {ETC}/cert.pem; mv /root/key.kept {ETC}/key.pem; "
+            "systemctl restart cyrus-link@server",
+        )
+    arrives(word, hosts=["imap3"])
+
+
+# How mail travels
+
+
+def test_mail_arrives_on_every_replica() -> None:
+    replicates(10)
+
+
+def test_replica_back_from_a_power_cut_catches_up() -> None:
+    lab.lab("poweroff", "imap2")
+    word = append()
+    arrives(word, hosts=["imap3"])
+    lab.lab("boot", "imap2")
+    arrives(word, 60, ["imap2"])
+
+
+@pytest.mark.parametrize("order", [STORE, [*REPLICAS, MASTER]], ids=["master", "replicas"])
+def test_replication_starts_by_itself_in_either_order(order: list[str]) -> None:
+    for name in STORE:
+        lab.lab("poweroff", name)
+    lab.lab("boot", order[0])
+    if order[0] == MASTER:
+        # The replicas are down while the master starts, and mail comes in.
+        word = ""
+
+        def accepted() -> bool:
+            nonlocal word
+            word = append()
+            return True
+
+        lab.until(accepted, 60)
+    for name in order[1:]:
+        lab.lab("boot", name)
+    if order[0] == MASTER:
+        arrives(word, 60)
+    lab.until(replicates, 90)
+
+
+def test_restart_of_cyrus_takes_replication_with_it() -> None:
+    lab.ssh(MASTER, "systemctl stop cyrus-imapd")
+    assert lab.ssh(MASTER, "pgrep -c sync_client", check=False).stdout.strip() == "0"
+    lab.ssh(MASTER, "systemctl start cyrus-imapd")
+    lab.until(replicates, 90)
+
+
+# Runs again, and runs that only look
+
+
+def test_second_run_changes_nothing() -> None:
+    before = {name: starts(name) for name in STORE}
+    run = lab.playbook("setup")
+    assert run.rc == 0, run.output
+    assert run.changed() == 0, run.output
+    assert {name: starts(name) for name in STORE} == before
+
+
+def fingerprint(name: str) -> str:
+    """Contents of what setup writes; names, sizes and times of the rest."""
+    return lab.ssh(
+        name,
+        "{ find /etc /var/lib/cyrus-replication /run/cyrus/private /var/lib/dpkg -xdev -type f "
+        "-print0 2>/dev/null | sort -z | xargs -0 sha256sum; "
+        "find /etc /usr /root /home /opt /srv /var/lib/apt /run/cyrus/private -xdev "
+        "-printf '%p %m %u %g %s %T@\\n' 2>/dev/null | grep -v '__pycache__\\|^/root ' | sort; } "
+        "| sha256sum",
+    ).stdout
+
+
+def test_check_changes_nothing_on_running_hosts() -> None:
+    before = {name: (fingerprint(name), starts(name)) for name in STORE}
+    kept = sorted((p.name, p.read_bytes()) for p in SECRETS.iterdir())
+    run = lab.playbook(
+        "setup",
+        "--check",
+        "--diff",
+        extra={
+            "cyrus_link": "plain",
+            "cyrus_imapd_settings": {"popminpoll": "9"},
+            "cyrus_services": {"sieve": ""},
+            "cyrus_admin_password": "another",
+            "cyrus_link_renew_days": 9999,
+        },
+    )
+    assert run.rc == 0, run.output
+    assert run.changed() > 0
+    assert "+popminpoll: 9" in run.output
+    assert {name: (fingerprint(name), starts(name)) for name in STORE} == before
+    assert sorted((p.name, p.read_bytes()) for p in SECRETS.iterdir()) == kept
+
+
+def test_check_changes_nothing_on_bare_hosts(tmp_path: Path) -> None:
+    hosts = {name: {"ansible_host": lab.address(name)} for name in ("mx1", "ns1")}
+    source = inventory_with(tmp_path, hosts, cyrus_store="bare", cyrus_master="mx1")
+    before = {name: fingerprint(name) for name in hosts}
+    run = lab.playbook("setup", "--check", source=source)
+    assert run.rc == 0, run.output
+    assert run.changed() > 0
+    assert {name: fingerprint(name) for name in hosts} == before
+    assert [p.name for p in tmp_path.iterdir()] == ["inventory.yml"]
+
+
+def test_old_inventory_does_not_move_the_master() -> None:
+    run = lab.playbook("setup", extra={"cyrus_master": "imap2"})
+    assert run.rc == 0, run.output
+    assert run.changed() == 0, run.output
+
+
+def test_site_s_own_settings_are_kept() -> None:
+    path = "/etc/imapd.conf"
+    add = f"sed -i -e '/^popminpoll: 1$/d' -e '1i # a site wrote this\\npopminpoll: 5' {path}"
+    with changed_file("imap3", path, add):
+        extra = {"cyrus_imapd_settings": {"popminpoll": "7"}}
+        run = lab.playbook("setup", extra=extra)
+        assert run.rc == 0, run.output
+        text = lab.ssh("imap3", f"cat {path}").stdout
+        assert text.startswith("# a site wrote this\n#site# popminpoll: 5\n")
+        assert "\npopminpoll: 7\n" in text
+        assert lab.playbook("setup", extra=extra).changed() == 0
+        assert lab.playbook("setup").rc == 0
+        text = lab.ssh("imap3", f"cat {path}").stdout
+        assert text.startswith("# a site wrote this\npopminpoll: 5\n")
+        assert "popminpoll: 7" not in text
+    assert lab.playbook("setup").rc == 0
+    replicates()
+
+
+def test_certificates_are_renewed_in_time() -> None:
+    before = (SECRETS / "imap2.pem").read_bytes()
+    run = lab.playbook("setup", extra={"cyrus_link_renew_days": 9999})
+    assert run.rc == 0, run.output
+    assert (SECRETS / "imap2.pem").read_bytes() != before
+    replicates()
+
+
+# What setup refuses
+
+
+def refused(*said: str, **given: Any) -> None:
+    before = {name: (fingerprint(name), starts(name)) for name in STORE}
+    run = lab.playbook("setup", *given.pop("args", ()), **given)
+    assert run.rc != 0, run.output
+    text = " ".join(run.output.split())
+    for sentence in said:
+        assert sentence in text, run.output
+    assert {name: (fingerprint(name), starts(name)) for name in STORE} == before
+
+
+def test_group_that_does_not_exist_is_refused() -> None:
+    refused("there is no group nosuch", extra={"cyrus_hosts": "nosuch"})
+
+
+def test_part_of_a_store_is_refused() -> None:
+    refused("this run leaves out: imap1, imap3", args=["--limit", "imap2"])
+
+
+def test_unreachable_host_is_named(tmp_path: Path) -> None:
+    hosts = {name: {"ansible_host": lab.address(name)} for name in STORE}
+    # An address of the lab's own network that no host has.
+    hosts["imap9"] = {"ansible_host": lab.address(MASTER).rpartition(".")[0] + ".99"}
+    source = inventory_with(tmp_path, hosts, cyrus_store="store1", cyrus_master=MASTER)
+    refused("imap9 of store store1 can't be reached, nothing was changed", source=source)
+
+
+def test_store_without_its_names_is_refused(tmp_path: Path) -> None:
+    hosts = {name: {"ansible_host": lab.address(name)} for name in STORE}
+    source = inventory_with(tmp_path, hosts)
+    refused("missing required arguments: cyrus_master, cyrus_store", source=source)
+
+
+def test_master_outside_the_store_is_refused() -> None:
+    refused(
+        "cyrus_master names imap7, which is no host of store store1",
+        extra={"cyrus_master": "imap7"},
+    )
+
+
+def test_names_of_one_channel_are_refused(tmp_path: Path) -> None:
+    hosts = {name: {"ansible_host": lab.address("mx1")} for name in ("mx-1", "mx.1")}
+    source = inventory_with(tmp_path, hosts, cyrus_store="s", cyrus_master="mx-1")
+    refused("mx-1 and mx.1 would share the channel mx1: rename one", source=source)
+
+
+def test_two_masters_are_refused() -> None:
+    path = "/var/lib/cyrus-replication/role.json"
+    claim = json.dumps(
+        {
+            "store": "store1",
+            "host": "imap3",
+            "role": "master",
+            "master": "imap3",
+            "epoch": 1,
+            "since": "2026-01-01T00:00:00Z",
+        }
+    )
+    with changed_file("imap3", path, f"echo '{claim}' > {path}"):
+        refused("store store1 has two masters in epoch 1, imap1 and imap3")
+
+
+def test_different_layouts_are_refused() -> None:
+    with changed_file("imap3", "/etc/imapd.conf", "sed -i '1i fulldirhash: yes' /etc/imapd.conf"):
+        refused(
+            "differ in settings that have to be equal, nothing was changed",
+            "fulldirhash: imap1 no, imap2 no, imap3 yes",
+        )
+
+
+def test_service_that_is_not_installed_is_refused() -> None:
+    path = "/etc/cyrus.conf"
+    edit = f'sed -i -e 1d -e \'/^SERVICES/a pop3 cmd="pop3d" listen="110"\' {path}'
+    with changed_file(MASTER, path, edit):
+        refused(
+            "SERVICES entry pop3 needs pop3d, which is not installed: "
+            "install the package cyrus-pop3d or remove the line"
+        )
+
+
+def test_option_that_cyrus_refuses_is_refused() -> None:
+    refused(
+        "Cyrus refuses the new imapd.conf, nothing was changed",
+        extra={"cyrus_imapd_settings": {"virtdomains": "sometimes"}},
+    )
+
+
+# Without TLS
+
+
+def test_plain_link_serves_its_upstream_alone() -> None:
+    extra = {"cyrus_link": "plain"}
+    try:
+        run = lab.playbook("setup", extra=extra)
+        assert run.rc == 0, run.output
+        replicates()
+        for name in REPLICAS:
+            for port in (2015, 2016):
+                with socket.create_connection((lab.address(name), port), timeout=5) as stranger:
+                    assert not greeting(stranger)
+                greeted = f"timeout 5 bash -c 'head -c 2 </dev/tcp/{lab.address(name)}/{port}'"
+                assert lab.ssh(MASTER, greeted).stdout == "* "
+        other = f"timeout 5 bash -c 'head -c 2 </dev/tcp/{lab.address('imap2')}/2015'"
+        assert lab.ssh("imap3", other, check=False).stdout == ""
+        links = "systemctl list-units --plain --no-legend 'cyrus-link@*'"
+        assert [lab.ssh(name, links).stdout for name in STORE] == ["", "", ""]
+        again = lab.playbook("setup", "-v", extra=extra)
+        assert again.changed() == 0, again.output
+    finally:
+        run = lab.playbook("setup")
+    assert run.rc == 0, run.output
+    replicates()
+    assert "mailops" not in lab.ssh("imap2", "cat /etc/hosts.allow").stdout
+
+
+def greeting(stranger: socket.socket) -> bytes:
+    try:
+        return stranger.recv(100)
+    except ConnectionResetError:
+        return b""
