@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -16,6 +17,9 @@ from . import _dlist
 from ._dlist import FormatError, Value
 
 Annotations = tuple[tuple[str, str, str], ...]
+
+# As large as 64 bits hold.
+_NUMBER = re.compile(r"[0-9]{1,20}\Z")
 
 
 def _str(fields: dict[str, Value], key: str) -> str:
@@ -27,7 +31,7 @@ def _str(fields: dict[str, Value], key: str) -> str:
 
 def _int(fields: dict[str, Value], key: str) -> int:
     value = _str(fields, key)
-    if not value.isdigit():
+    if _NUMBER.match(value) is None:
         raise FormatError(f"the field {key} is no number: {value[:40]!r}")
     return int(value)
 
@@ -94,7 +98,7 @@ class Mailbox:
             last_uid=_int(fields, "LAST_UID"),
             highestmodseq=_int(fields, "HIGHESTMODSEQ"),
             uidvalidity=_int(fields, "UIDVALIDITY"),
-            partition=_str(fields, "PARTITION"),
+            partition=_optional(fields, "PARTITION") or "",
             acl=_optional(fields, "ACL") or "",
             options=_optional(fields, "OPTIONS") or "",
             pop3_show_after=_int(fields, "POP3_SHOW_AFTER"),
@@ -104,6 +108,11 @@ class Mailbox:
                 frozenset(_words(fields, "USERFLAGS")) - {""} if "USERFLAGS" in fields else None
             ),
         )
+
+    @property
+    def is_intermediate(self) -> bool:
+        """Whether this is only a name with mailboxes below it, which nobody can open."""
+        return "i" in self.mboxtype
 
     @property
     def crc_tells(self) -> bool:
