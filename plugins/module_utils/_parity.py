@@ -203,15 +203,17 @@ def compare_records(
             continue
         mine = Message.parse(raw_mine) if raw_mine is not None else None
         copy = Message.parse(raw_copy) if raw_copy is not None else None
-        last_mine, last_copy = _ascending(mine, last_mine), _ascending(copy, last_copy)
         count()
         if copy is None or (mine is not None and mine.uid < copy.uid):
+            last_mine = _ascending(mine, last_mine)
             yield from _lone(user, mailbox, mine, None)
             raw_mine = next(ours, None)
         elif mine is None or copy.uid < mine.uid:
+            last_copy = _ascending(copy, last_copy)
             yield from _lone(user, mailbox, None, copy)
             raw_copy = next(theirs, None)
         else:
+            last_mine, last_copy = _ascending(mine, last_mine), _ascending(copy, last_copy)
             yield from compare_message(user, mailbox, mine, copy)
             raw_mine, raw_copy = next(ours, None), next(theirs, None)
 
