@@ -17,7 +17,7 @@ import re
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import IO, NamedTuple, cast
 
 from . import _cyrus_conf, _imapd_conf
 from ._cyrus_conf import Entry
@@ -271,23 +271,22 @@ class Install:
         """The mailbox list, one after the other; what is deleted for good is left out."""
         cmd = self._argv("ctl_mboxlist", ("-d",))
         process = self._start(cmd, subprocess.DEVNULL)
-        assert process.stdout is not None
-        assert process.stderr is not None
+        output, errors = cast("IO[str]", process.stdout), cast("IO[str]", process.stderr)
         killer = threading.Timer(timeout, process.kill)
         killer.start()
         try:
-            for line in process.stdout:
+            for line in output:
                 entry = parse_mailbox(line)
                 if entry:
                     yield entry
-            stderr = process.stderr.read()
+            stderr = errors.read()
             rc = process.wait()
         finally:
             killer.cancel()
             process.kill()
             process.wait()
-            process.stdout.close()
-            process.stderr.close()
+            output.close()
+            errors.close()
         if rc != 0:
             raise ToolError(
                 f"ctl_mboxlist -d ended with {rc}: {stderr.strip() or 'no reason given'}",

@@ -155,8 +155,7 @@ def stale(records: Mapping[str, Record | None], decision: Decision) -> list[str]
 def ensure(wanted: Record, reason: str, check: bool) -> tuple[Record | None, Record]:
     """Bring this host's record to what is wanted; returns it as it was and as it is."""
     before = read()
-    if wanted.same(before):
-        assert before is not None
+    if before is not None and wanted.same(before):
         return before, before
     parse(json.dumps(asdict(wanted)), "the wanted record")
     if before is not None and before.epoch > wanted.epoch:

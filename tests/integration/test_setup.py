@@ -144,8 +144,10 @@ def test_replica_runs_its_end_of_the_link(name: str) -> None:
 @pytest.mark.parametrize("name", STORE)
 def test_open_ports(name: str) -> None:
     listed = lab.ssh(name, "ss -Hltn | awk '{print $4}'").stdout.split()
-    open_ports = {int(a.rpartition(":")[2]) for a in listed if not a.startswith("127.")}
-    local_ports = {int(a.rpartition(":")[2]) for a in listed if a.startswith("127.")}
+    local = ("127.", "[::1]")
+    open_ports = {int(a.rpartition(":")[2]) for a in listed if not a.startswith(local)}
+    # Debian's Cyrus brings a mail server along, which serves the host itself.
+    local_ports = {int(a.rpartition(":")[2]) for a in listed if a.startswith(local)} - {25}
     if name == MASTER:
         assert open_ports >= {22, 143, 4190}
         assert not open_ports & {2003, 2005, 2015, 2016}
