@@ -17,14 +17,13 @@ import socket
 import ssl
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import testinfra
-import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -105,17 +104,24 @@ def changed_file(host: str, path: str, command: str) -> Iterator[None]:
         lab.ssh(host, f"mv /root/kept {path}")
 
 
-def inventory_with(tmp_path: Path, hosts: dict[str, dict[str, Any]], **variables: object) -> Path:
-    """An inventory beside the lab's, of one store."""
-    loaded = yaml.safe_load(lab.INVENTORY.read_text())
+def inventory_with(tmp_path: Path, hosts: Iterable[str], **variables: object) -> Path:
+    """An inventory of one store of the lab's hosts."""
+    kept = ("ansible_", "lab_", "cyrus_admin_")
+    known = lab.inventory()["_meta"]["hostvars"][MASTER]
+    given = {k: v for k, v in known.items() if k.startswith(kept) and k != "ansible_host"}
     written = {
         "all": {
-            "vars": loaded["all"]["vars"],
-            "children": {"cyrus": {"hosts": hosts, "vars": variables}},
+            "vars": given,
+            "children": {
+                "cyrus": {
+                    "hosts": {name: {"ansible_host": lab.address(name)} for name in hosts},
+                    "vars": variables,
+                }
+            },
         }
     }
     path = tmp_path / "inventory.yml"
-    path.write_text(yaml.safe_dump(written))
+    path.write_text(json.dumps(written))
     return path
 
 
@@ -452,7 +458,7 @@ def test_check_changes_nothing_on_running_hosts() -> None:
 
 
 def test_check_changes_nothing_on_bare_hosts(tmp_path: Path) -> None:
-    hosts = {name: {"ansible_host": lab.address(name)} for name in ("mx1", "ns1")}
+    hosts = ["mx1", "ns1"]
     source = inventory_with(tmp_path, hosts, cyrus_store="bare", cyrus_master="mx1")
     before = {name: fingerprint(name) for name in hosts}
     run = lab.playbook("setup", "--check", source=source)
@@ -487,6 +493,25 @@ def test_site_s_own_settings_are_kept() -> None:
     replicates()
 
 
+def test_host_left_out_and_taken_back_gets_what_it_missed(tmp_path: Path) -> None:
+    two = inventory_with(tmp_path, STORE[:2], cyrus_store="store1", cyrus_master=MASTER)
+    services = lab.var("cyrus_services") or {}
+    run = lab.playbook(
+        "setup", source=two, extra={"cyrus_secrets_dir": str(SECRETS), "cyrus_services": services}
+    )
+    assert run.rc == 0, run.output
+    units = lab.ssh(MASTER, "systemctl list-units --plain --no-legend 'cyrus-*@*'").stdout
+    assert [line.split()[0] for line in units.splitlines()] == [
+        "cyrus-link@imap2.service",
+        "cyrus-replicator@imap2.service",
+    ]
+    word = append()
+    arrives(word, hosts=["imap2"])
+    assert not arrived("imap3", word)
+    assert lab.playbook("setup").rc == 0
+    arrives(word, hosts=["imap3"])
+
+
 def test_certificates_are_renewed_in_time() -> None:
     before = (SECRETS / "imap2.pem").read_bytes()
     run = lab.playbook("setup", extra={"cyrus_link_renew_days": 9999})
@@ -517,16 +542,17 @@ def test_part_of_a_store_is_refused() -> None:
 
 
 def test_unreachable_host_is_named(tmp_path: Path) -> None:
-    hosts = {name: {"ansible_host": lab.address(name)} for name in STORE}
+    source = inventory_with(tmp_path, STORE, cyrus_store="store1", cyrus_master=MASTER)
+    written = json.loads(source.read_text())
     # An address of the lab's own network that no host has.
-    hosts["imap9"] = {"ansible_host": lab.address(MASTER).rpartition(".")[0] + ".99"}
-    source = inventory_with(tmp_path, hosts, cyrus_store="store1", cyrus_master=MASTER)
+    nowhere = lab.address(MASTER).rpartition(".")[0] + ".99"
+    written["all"]["children"]["cyrus"]["hosts"]["imap9"] = {"ansible_host": nowhere}
+    source.write_text(json.dumps(written))
     refused("imap9 of store store1 can't be reached, nothing was changed", source=source)
 
 
 def test_store_without_its_names_is_refused(tmp_path: Path) -> None:
-    hosts = {name: {"ansible_host": lab.address(name)} for name in STORE}
-    source = inventory_with(tmp_path, hosts)
+    source = inventory_with(tmp_path, STORE)
     refused("missing required arguments: cyrus_master, cyrus_store", source=source)
 
 
@@ -538,8 +564,8 @@ def test_master_outside_the_store_is_refused() -> None:
 
 
 def test_names_of_one_channel_are_refused(tmp_path: Path) -> None:
-    hosts = {name: {"ansible_host": lab.address("mx1")} for name in ("mx-1", "mx.1")}
-    source = inventory_with(tmp_path, hosts, cyrus_store="s", cyrus_master="mx-1")
+    source = inventory_with(tmp_path, ["mx1"], cyrus_store="s", cyrus_master="mx-1")
+    source.write_text(source.read_text().replace('"mx1": {', '"mx-1": {}, "mx.1": {'))
     refused("mx-1 and mx.1 would share the channel mx1: rename one", source=source)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailops.cyrus.plugins.module_utils import _cyrus_conf
+from ansible_collections.mailops.cyrus.plugins.module_utils import _cyrus_conf, _imapd_conf
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,7 +134,7 @@ def test_what_cyrmaster_refuses_is_refused(text: str, said: str) -> None:
 
 
 def test_block_without_end_is_refused() -> None:
-    broken = _cyrus_conf.render(DEBIAN, "master", OWN).replace(_cyrus_conf.END, "")
+    broken = _cyrus_conf.render(DEBIAN, "master", OWN).replace(_imapd_conf.END, "")
     with pytest.raises(ReplicationError, match="without its end"):
         _cyrus_conf.render(broken, "master", OWN)
 
