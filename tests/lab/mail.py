@@ -60,9 +60,13 @@ class Made:
             self.messages + other.messages,
         )
 
+    def __str__(self) -> str:
+        return f"{self.users} users, {self.mailboxes} mailboxes, {self.messages} messages"
 
-def store_of(hosts: list[str]) -> Store:
-    """Return the store as its own record tells it."""
+
+def the_store() -> Store:
+    """Return the lab's store as its own record tells it."""
+    hosts = lab.hosts()
     told = lab.ssh(hosts[0], "cat /var/lib/cyrus-replication/role.json", check=False)
     if told.returncode != 0:
         raise LabError(f"{hosts[0]} has no role record: run the playbook setup first")
@@ -228,8 +232,10 @@ def _generated_user(store: Store, user: str, seed: int, folders: int, count: int
     return made
 
 
-def fill(store: Store, users: list[str], seed: int, count: int) -> Made:
-    """Give each of the lab's users some of everything."""
+def fill(store: Store, seed: int = 1, count: int = _LAB_MESSAGES) -> Made:
+    """Give each of the lab's users a login and some of everything."""
+    users = [str(user) for user in lab.var("lab_users", store.master)]
+    create_logins(lab.hosts(), users, str(lab.var("lab_user_password", store.master)))
     made = Made()
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
         for one in pool.map(
@@ -267,22 +273,14 @@ def main() -> int:
     args = _arguments()
     started = time.monotonic()
     try:
-        hosts = lab.hosts()
-        store = store_of(hosts)
-        made = Made()
-        if not args.only_generated:
-            users = [str(user) for user in lab.var("lab_users", store.master)]
-            create_logins(hosts, users, str(lab.var("lab_user_password", store.master)))
-            made += fill(store, users, args.seed, args.messages)
+        store = the_store()
+        made = Made() if args.only_generated else fill(store, args.seed, args.messages)
         made += generate(store, args.users, args.seed, args.folders, args.messages)
     except (LabError, OSError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     seconds = time.monotonic() - started
-    say(
-        f"put into {store.master}: {made.users} users, {made.mailboxes} mailboxes, "
-        f"{made.messages} messages ({made.messages / seconds:.0f} a second)"
-    )
+    say(f"put into {store.master}: {made} ({made.messages / seconds:.0f} a second)")
     return 0
 
 
