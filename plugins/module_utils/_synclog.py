@@ -30,8 +30,9 @@ _FILES = ("log", "log-run")
 _BY_USER = frozenset(("USER", "META", "SIEVE", "SUB", "SEEN", "UNUSER"))
 _MAX_READ = 64 * 1024 * 1024
 
-# Names are quoted by sync_quote_name (imap/sync_log.c).
-_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
+# Names are quoted by sync_quote_name (imap/sync_log.c): only a line feed ends an event, and only a
+# space ends a word, whatever else Unicode takes for one.
+_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|([^ ]+)')
 _ESCAPED = re.compile(r"\\(.)")
 
 
@@ -109,7 +110,7 @@ class SyncLog:
         shared: set[str] = set()
         for file in self._open():
             with file:
-                for line in file.read(_MAX_READ).decode("utf-8", "surrogateescape").splitlines():
+                for line in file.read(_MAX_READ).decode("utf-8", "surrogateescape").split("\n"):
                     _note(line, users, shared)
         return Waiting(frozenset(users), frozenset(shared))
 
