@@ -311,7 +311,7 @@ class Check:
         look.add(_parity.compare_user(scope.user, mine, copy))
 
     def _must_open(self, ours: Mailbox | None, theirs: Mailbox | None) -> bool:
-        if ours is None or theirs is None:
+        if ours is None or theirs is None or ours.is_intermediate or theirs.is_intermediate:
             return False
         return self._level == "messages" or _parity.must_open(ours, theirs)
 
@@ -326,13 +326,19 @@ class Check:
     def _explain_unreadable(self, look: _Look) -> None:
         """Why a listed mailbox is not told: GET MAILBOXES passes over what cannot be opened."""
         for (user, name), ours, theirs in self._full(look.unreadable):
-            reasons = [_drain(side) for side in (ours, theirs)]
-            if reasons[0] == reasons[1]:
-                if reasons[0] is not None:
-                    reason = f"neither side can open it: {reasons[0]}"
-                    look.unknown.append(Unknown(name, reason, user))
-            else:
-                look.add([Difference("index", user, name, None, "open", *map(_opens, reasons))])
+            self._note_unopened(look, user, name, (_drain(ours), _drain(theirs)))
+
+    def _note_unopened(
+        self, look: _Look, user: str | None, name: str, reasons: tuple[str | None, str | None]
+    ) -> None:
+        """That a mailbox was not compared: a difference where only one side can open it."""
+        if reasons[0] != reasons[1]:
+            look.add([Difference("index", user, name, None, "open", *map(_opens, reasons))])
+            return
+        reason = "it was listed and not told, and can be opened nevertheless"
+        if reasons[0] is not None:
+            reason = f"neither side can open it: {reasons[0]}"
+        look.unknown.append(Unknown(name, reason, user))
 
     def _open_mailboxes(self, look: _Look, verb: str) -> None:
         total = len(look.to_open)
@@ -359,7 +365,7 @@ class Check:
         reasons = ours.refusal, theirs.refusal
         if reasons != (None, None):
             _drain(ours), _drain(theirs)
-            look.add([Difference("index", user, name, None, "open", *map(_opens, reasons))])
+            self._note_unopened(look, user, name, reasons)
             return
         try:
             heads = Mailbox.of(ours.head), Mailbox.of(theirs.head)
