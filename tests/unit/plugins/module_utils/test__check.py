@@ -1,0 +1,521 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A check of two servers that are tables here, with a clock on which things happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import cast
+
+import pytest
+from ansible_collections.mailops.cyrus.plugins.module_utils import _check, _dlist, _report
+from ansible_collections.mailops.cyrus.plugins.module_utils._check import Check, Findings, Side
+from ansible_collections.mailops.cyrus.plugins.module_utils._session import (
+    Answer,
+    FullMailbox,
+    Session,
+)
+from ansible_collections.mailops.cyrus.plugins.module_utils._synclog import SyncLog, Waiting
+
+SETTLE = 10.0
+NONEXISTENT = "IMAP_MAILBOX_NONEXISTENT Mailbox does not exist"
+
+
+class Clock:
+    """Stands for the module time; what is planned happens while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.plans: list[tuple[float, Callable[[], object]]] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        due = [plan for plan in self.plans if plan[0] <= self.now]
+        self.plans = [plan for plan in self.plans if plan[0] > self.now]
+        for _when, happen in due:
+            happen()
+
+    def after(self, seconds: float, happen: Callable[[], object]) -> None:
+        self.plans.append((self.now + seconds, happen))
+
+
+class Log:
+    """A channel's log: who waits in it, and whether the client works."""
+
+    def __init__(self) -> None:
+        self.now = Waiting()
+        self.works = True
+
+    def waiting(self) -> Waiting:
+        return self.now
+
+    def mark(self) -> Log:
+        return self
+
+    def passed(self) -> bool:
+        return self.works
+
+    def close(self) -> None:
+        pass
+
+
+def record(uid: int, flags: str = "\\Seen") -> bytes:
+    return (
+        f"%(UID {uid} MODSEQ 1 LAST_UPDATED 1 FLAGS ({flags}) INTERNALDATE 1 SIZE 1 GUID a{uid})"
+    ).encode()
+
+
+class Server:
+    """One side: its mailboxes with their records, and what it says to each GET."""
+
+    def __init__(self) -> None:
+        self.mailboxes: dict[str, dict[str, str]] = {}
+        self.records: dict[str, list[bytes]] = {}
+        self.meta: dict[str, list[bytes]] = {}
+        self.quotas: dict[str, bytes] = {}
+        self.annotations: list[bytes] = []
+        # Listed, but left out of GET MAILBOXES; why GET FULLMAILBOX refuses it, if it does.
+        self.hidden: dict[str, str | None] = {}
+        # Told by GET MAILBOXES, and refused by GET FULLMAILBOX.
+        self.closed: dict[str, str] = {}
+        self.refuses: dict[str, str] = {}
+        self.asked: list[str] = []
+
+    def add(self, name: str, *records: bytes, **fields: str | int) -> None:
+        self.records[name] = list(records)
+        self.mailboxes[name] = {
+            "UNIQUEID": "id-" + name,
+            "MBOXNAME": name,
+            "SYNC_CRC": str(sum(map(hash, records)) % 1000 + 1) if records else "0",
+            "SYNC_CRC_ANNOT": "12345678",
+            "LAST_UID": str(len(records)),
+            **dict.fromkeys(("HIGHESTMODSEQ", "UIDVALIDITY"), "9"),
+            "POP3_SHOW_AFTER": "0",
+            **dict.fromkeys(("PARTITION", "ACL", "OPTIONS"), "x"),
+            **{key: str(value) for key, value in fields.items()},
+        }
+
+    def drop(self, name: str) -> None:
+        self.mailboxes.pop(name, None)
+
+    def listing(self) -> list[str]:
+        return [*self.mailboxes, *self.hidden]
+
+    def ask(self, requests: Iterable[str]) -> Iterator[Answer]:
+        for request in requests:
+            self.asked.append(request)
+            kind, argument = [*_dlist.parse(request.encode()), None][:2]
+            for beginning, reason in self.refuses.items():
+                if request.startswith(beginning):
+                    yield Answer((), reason)
+                    break
+            else:
+                yield Answer(tuple(self._lines(kind, argument)))
+
+    def _lines(self, kind: _dlist.Value, argument: _dlist.Value) -> list[bytes]:
+        if isinstance(argument, list):
+            names = [name for name in argument if isinstance(name, str)]
+            return [self._mailbox(n) for n in names if n in self.mailboxes and n not in self.hidden]
+        if kind == "QUOTA":
+            return [self.quotas[str(argument)]] if argument in self.quotas else []
+        if kind == "ANNOTATION":
+            return self.annotations
+        return self.meta.get(str(argument), [])
+
+    def _mailbox(self, name: str) -> bytes:
+        pairs = " ".join(f"{key} {value}" for key, value in self.mailboxes[name].items())
+        return f"MAILBOX %({pairs})".encode()
+
+    def full_mailboxes(self, names: Iterable[str]) -> Iterator[FullMailbox]:
+        for name in names:
+            self.asked.append("FULLMAILBOX " + name)
+            absent = None if name in self.mailboxes else NONEXISTENT
+            refusal = self.closed.get(name) or self.hidden.get(name, absent)
+            head = cast("dict[str, _dlist.Value]", self.mailboxes.get(name, {}))
+            records = iter(self.records.get(name, []) if refusal is None else [])
+            yield FullMailbox(refusal, dict(head), records)
+            assert next(records, None) is None, "the records were not read to their end"
+
+
+class Lab:
+    """Two servers, a channel, a clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.master, self.replica = Server(), Server()
+        self.log: Log | None = Log()
+        self.progress: list[tuple[str, int, int]] = []
+
+    def both(self, name: str, *records: bytes, **fields: str | int) -> None:
+        self.master.add(name, *records, **fields)
+        self.replica.add(name, *records, **fields)
+
+    def check(self, level: str = "summary", settle: float = SETTLE) -> Findings:
+        master, replica = (
+            Side(name, cast(Session, server), server.listing)
+            for name, server in (("imap1", self.master), ("imap2", self.replica))
+        )
+        log = cast("SyncLog | None", self.log)
+        note = lambda *noted: self.progress.append(noted)  # noqa: E731
+        return Check(master, replica, level, log, settle, note).run()
+
+
+@pytest.fixture
+def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
+    clock = Clock()
+    monkeypatch.setattr(_check, "time", clock)
+    lab = Lab(clock)
+    lab.both("user.anna", record(1), record(2), QUOTAROOT="user.anna")
+    lab.both("user.anna.Sent", record(1))
+    lab.both("user.ben")
+    lab.both("shared.info", record(1))
+    return lab
+
+
+def kinds(findings: Findings) -> list[tuple[str, str | None, int | None]]:
+    return [(d.kind, d.mailbox, d.uid) for d in findings.differences]
+
+
+def in_sync(findings: Findings) -> bool | None:
+    return _report.in_sync(findings)
+
+
+# -- one look
+
+
+@pytest.mark.parametrize("level", ["summary", "messages"])
+def test_equal_servers(lab: Lab, level: str) -> None:
+    findings = lab.check(level)
+    assert in_sync(findings) is True
+    assert (findings.tally.users, findings.tally.mailboxes) == (2, 4)
+    assert findings.tally.messages == (4 if level == "messages" else 0)
+    assert lab.clock.now == 1000, "nobody waited"
+    assert lab.progress[-1][1] == lab.progress[-1][2]
+
+
+def test_empty_servers(lab: Lab) -> None:
+    lab.master, lab.replica = Server(), Server()
+    assert in_sync(lab.check()) is True
+
+
+def test_flag_that_differs(lab: Lab) -> None:
+    lab.replica.add("user.anna", record(1), record(2, "$x"), QUOTAROOT="user.anna")
+    findings = lab.check()
+    assert [(d.field, d.master, d.replica) for d in findings.differences] == [
+        ("$x", False, True),
+        ("\\seen", True, False),
+    ]
+    assert in_sync(findings) is False
+    assert (findings.lagging, findings.unknown, findings.skipped) == ([], [], [])
+    assert [request for request in lab.master.asked if "FULL" in request] == [
+        "FULLMAILBOX user.anna",
+        "FULLMAILBOX user.anna",
+    ], "only what differs is opened, and looked at twice"
+
+
+def test_crc_of_zero_says_nothing(lab: Lab) -> None:
+    lab.both("user.anna", record(1), SYNC_CRC=0)
+    assert in_sync(lab.check()) is True
+    assert "FULLMAILBOX user.anna" in lab.master.asked
+    lab.replica.add("user.anna", record(1, "$x"), SYNC_CRC=0)
+    assert kinds(lab.check()) == [("message_flags", "user.anna", 1)] * 2
+
+
+def test_crc_of_zero_of_an_empty_mailbox_is_right(lab: Lab) -> None:
+    lab.check()
+    assert not [request for request in lab.master.asked if "FULL" in request]
+
+
+def test_crc_that_is_stale(lab: Lab) -> None:
+    lab.replica.add("user.anna", record(1), record(2), QUOTAROOT="user.anna", SYNC_CRC=77)
+    assert kinds(lab.check()) == [("crc", "user.anna", None)]
+
+
+def test_user_and_mailboxes_on_one_side_only(lab: Lab) -> None:
+    lab.replica.drop("user.ben")
+    lab.replica.drop("user.anna.Sent")
+    lab.replica.add("shared.more")
+    findings = lab.check()
+    assert {(d.kind, d.user, d.mailbox) for d in findings.differences} == {
+        ("user", "ben", None),
+        ("mailbox", "anna", "user.anna.Sent"),
+        ("mailbox", None, "shared.more"),
+    }
+
+
+def test_renamed_mailbox(lab: Lab) -> None:
+    lab.replica.drop("user.anna.Sent")
+    lab.replica.add("user.anna.Out", record(1), UNIQUEID="id-user.anna.Sent")
+    assert kinds(lab.check()) == [("mailbox_name", "user.anna.Sent", None)]
+
+
+def test_name_with_mailboxes_below_it(lab: Lab) -> None:
+    """An intermediate one is told by GET MAILBOXES, and can't be opened."""
+    for server in (lab.master, lab.replica):
+        server.add("user.anna.a", MBOXTYPE="ei", PARTITION="NIL", ACL="NIL")
+        server.mailboxes["user.anna.a"].pop("SYNC_CRC_ANNOT")
+        server.closed["user.anna.a"] = NONEXISTENT
+    findings = lab.check("messages")
+    assert (findings.differences, findings.unknown) == ([], [])
+    assert in_sync(findings) is True
+
+
+def test_quotas_and_server_annotations(lab: Lab) -> None:
+    lab.master.quotas["user.anna"] = b"QUOTA %(ROOT user.anna STORAGE 10)"
+    lab.master.annotations = [b"ANNOTATION %(ENTRY /motd USERID NIL VALUE x)"]
+    assert {(d.kind, d.user) for d in lab.check().differences} == {
+        ("quota_limit", "anna"),
+        ("server_annotation", None),
+    }
+
+
+def test_seen_of_mailboxes_that_are_gone_is_no_difference(lab: Lab) -> None:
+    row = "SEEN %(UNIQUEID {} LASTREAD 1 LASTUID 1 LASTCHANGE 1 SEENUIDS 1)"
+    lab.replica.meta["anna"] = [row.format("id-gone").encode()]
+    assert in_sync(lab.check()) is True
+    lab.replica.meta["anna"].append(row.format("id-shared.info").encode())
+    assert [d.field for d in lab.check().differences] == ["id-shared.info"]
+
+
+def test_sieve_mailboxes_are_left_out(lab: Lab) -> None:
+    lab.master.add("user.anna.#sieve", record(1))
+    assert in_sync(lab.check()) is True
+
+
+# -- looking again
+
+
+def test_replica_that_catches_up(lab: Lab) -> None:
+    lab.master.add("user.ben", record(1))
+    lab.clock.after(0.1, lambda: lab.replica.add("user.ben", record(1)))
+    assert in_sync(lab.check()) is True
+    assert lab.clock.now < 1000 + SETTLE
+
+
+def test_difference_is_looked_at_until_the_log_has_been_done(lab: Lab) -> None:
+    assert lab.log is not None
+    log = lab.log
+    log.works = False
+    lab.replica.drop("user.ben")
+    lab.clock.after(3, lambda: setattr(log, "works", True))
+    findings = lab.check()
+    assert kinds(findings) == [("user", None, None)]
+    assert 3 <= lab.clock.now - 1000 < 4
+
+
+def test_what_waits_in_the_log_lags(lab: Lab) -> None:
+    assert lab.log is not None
+    lab.log.works, lab.log.now = False, Waiting(frozenset({"ben"}))
+    lab.replica.drop("user.ben")
+    findings = lab.check()
+    assert findings.differences == []
+    assert [d.user for d in findings.lagging] == ["ben"]
+    assert in_sync(findings) is None
+    assert SETTLE <= lab.clock.now - 1000 < SETTLE + 1, "the wait is bounded"
+
+
+def test_what_does_not_wait_differs_even_where_the_channel_is_stuck(lab: Lab) -> None:
+    assert lab.log is not None
+    lab.log.works, lab.log.now = False, Waiting(frozenset({"anna"}))
+    lab.replica.drop("user.ben")
+    lab.replica.drop("user.anna.Sent")
+    findings = lab.check()
+    assert kinds(findings) == [("user", None, None)]
+    assert [d.mailbox for d in findings.lagging] == ["user.anna.Sent"]
+    assert in_sync(findings) is False
+
+
+def test_mailbox_that_never_rests_lags(lab: Lab) -> None:
+    def deliver() -> None:
+        lab.master.add("user.ben", *map(record, range(1, len(lab.master.records["user.ben"]) + 2)))
+        lab.clock.after(0.1, deliver)
+
+    deliver()
+    findings = lab.check()
+    assert findings.differences == []
+    assert {(d.kind, d.mailbox) for d in findings.lagging} >= {("last_uid", "user.ben")}
+    assert in_sync(findings) is None
+
+
+def test_no_log_to_look_into(lab: Lab) -> None:
+    lab.log = None
+    lab.replica.drop("user.ben")
+    lab.master.add("user.anna.Sent", record(1), record(2))
+    lab.clock.after(2, lambda: lab.replica.add("user.anna.Sent", record(1), record(2)))
+    findings = lab.check()
+    assert kinds(findings) == [("user", None, None)]
+    assert lab.clock.now == 1000 + SETTLE / 2
+
+
+def test_difference_that_goes_away_for_good(lab: Lab) -> None:
+    """Found twice while something else still moves, and gone at the last look."""
+    assert lab.log is not None
+    lab.log.works, lab.log.now = False, Waiting(frozenset({"ben"}))
+    lab.replica.drop("user.ben")
+    lab.replica.drop("user.anna.Sent")
+    lab.clock.after(SETTLE - 0.01, lambda: lab.replica.add("user.anna.Sent", record(1)))
+    assert [d.mailbox for d in lab.check().differences] in ([], ["user.anna.Sent"])
+
+
+def test_no_time_to_settle(lab: Lab) -> None:
+    lab.replica.drop("user.ben")
+    assert kinds(lab.check(settle=0)) == [("user", None, None)]
+
+
+# -- what is not known
+
+
+def test_refused_user(lab: Lab) -> None:
+    lab.replica.refuses["META ben"] = "IMAP_IOERROR System I/O error"
+    findings = lab.check()
+    assert [(u.scope, u.reason) for u in findings.unknown] == [
+        ("ben", "imap2 refuses: IMAP_IOERROR System I/O error")
+    ]
+    assert in_sync(findings) is None
+
+
+def test_refused_user_who_recovers(lab: Lab) -> None:
+    lab.replica.refuses["META ben"] = "IMAP_MAILBOX_LOCKED"
+    lab.clock.after(2, lab.replica.refuses.clear)
+    assert in_sync(lab.check()) is True
+
+
+@pytest.mark.parametrize("request_", ['QUOTA "user.anna"', "QUOTA user.anna", "ANNOTATION"])
+def test_refused_quota_or_annotations(lab: Lab, request_: str) -> None:
+    if request_.startswith("QUOTA "):
+        lab.master.refuses["QUOTA"] = "IMAP_IOERROR"
+    else:
+        lab.master.refuses[request_] = "IMAP_IOERROR"
+    findings = lab.check()
+    assert [u.reason for u in findings.unknown] == ["imap1 refuses: IMAP_IOERROR"]
+    assert in_sync(findings) is None
+
+
+def test_answer_that_is_not_understood(lab: Lab) -> None:
+    lab.replica.meta["ben"] = [b"FUTURE %(A b)"]
+    findings = lab.check()
+    assert [u.scope for u in findings.unknown] == ["ben"]
+    assert "'FUTURE' is not known" in findings.unknown[0].reason
+
+
+@pytest.mark.parametrize(
+    "records", [[b"%(UID x)", record(2)], [record(3), record(1)]], ids=["garbage", "order"]
+)
+def test_records_that_are_not_understood(lab: Lab, records: list[bytes]) -> None:
+    lab.replica.add("user.anna", *records, QUOTAROOT="user.anna")
+    findings = lab.check()
+    assert [u.scope for u in findings.unknown] == ["user.anna"]
+    assert in_sync(findings) is None
+
+
+def test_mailbox_that_one_side_cannot_open(lab: Lab) -> None:
+    lab.replica.hidden["user.anna.Sent"] = "IMAP_MAILBOX_BADFORMAT"
+    lab.replica.drop("user.anna.Sent")
+    findings = lab.check()
+    (difference,) = findings.differences
+    assert (difference.kind, difference.mailbox) == ("index", "user.anna.Sent")
+    assert (difference.master, difference.replica) == ("can be opened", "IMAP_MAILBOX_BADFORMAT")
+
+
+def test_mailbox_that_neither_side_can_open(lab: Lab) -> None:
+    for server in (lab.master, lab.replica):
+        server.drop("user.anna.Sent")
+        server.hidden["user.anna.Sent"] = "IMAP_MAILBOX_BADFORMAT"
+    findings = lab.check()
+    assert [(u.scope, u.reason) for u in findings.unknown] == [
+        ("user.anna.Sent", "neither side can open it: IMAP_MAILBOX_BADFORMAT")
+    ]
+    assert in_sync(findings) is None
+
+
+def test_mailbox_that_goes_while_it_is_looked_at(lab: Lab) -> None:
+    """Deleted on both sides between the listing and the question."""
+    for server in (lab.master, lab.replica):
+        server.drop("user.anna.Sent")
+        server.hidden["user.anna.Sent"] = NONEXISTENT
+        lab.clock.after(0.1, server.hidden.clear)
+    assert in_sync(lab.check()) is True
+
+
+def test_mailbox_that_comes_while_it_is_looked_at(lab: Lab) -> None:
+    """Listed and left out, and openable a moment later: that is looked at again."""
+    for server in (lab.master, lab.replica):
+        server.hidden["user.anna.Sent"] = None
+    lab.replica.add("user.anna.Sent", record(1, "$x"))
+    for server in (lab.master, lab.replica):
+        lab.clock.after(0.1, server.hidden.clear)
+    assert {kind for kind, _mailbox, _uid in kinds(lab.check())} == {"message_flags"}
+
+
+def test_mailbox_that_is_never_told_is_unknown(lab: Lab) -> None:
+    for server in (lab.master, lab.replica):
+        server.hidden["user.anna.Sent"] = None
+    assert in_sync(lab.check()) is None
+
+
+def test_opened_mailbox_that_neither_side_can_open(lab: Lab) -> None:
+    """Gone between the summary and the records, or damaged on both sides."""
+    for server in (lab.master, lab.replica):
+        server.closed["user.anna.Sent"] = "IMAP_IOERROR"
+    findings = lab.check("messages")
+    assert findings.differences == []
+    assert [(u.scope, u.reason) for u in findings.unknown] == [
+        ("user.anna.Sent", "neither side can open it: IMAP_IOERROR")
+    ]
+
+
+# -- many
+
+
+def test_shared_mailboxes_are_read_in_chunks(lab: Lab) -> None:
+    for number in range(250):
+        lab.both(f"shared.box{number:03}")
+    scopes = _check.scopes_of(lab.master.listing())
+    assert [(scope.user, len(scope.names)) for scope in scopes] == [
+        ("anna", 2),
+        ("ben", 1),
+        (None, 100),
+        (None, 100),
+        (None, 51),
+    ]
+    lab.replica.drop("shared.box001")
+    findings = lab.check()
+    assert findings.tally.mailboxes == 254
+    assert kinds(findings) == [("mailbox", "shared.box001", None)]
+
+
+def test_user_with_many_mailboxes_is_asked_in_pieces(lab: Lab) -> None:
+    for number in range(250):
+        lab.both(f"user.ben.box{number:03}")
+    assert in_sync(lab.check()) is True
+    asked = [request for request in lab.master.asked if "user.ben" in request]
+    assert len(asked) == 3
+    assert lab.master.asked.index("META ben") == lab.master.asked.index(asked[-1]) + 1
+
+
+def test_differences_of_a_mailbox_are_limited(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_check, "MAX_PER_MAILBOX", 5)
+    lab.master.add("user.ben", *map(record, range(1, 21)), LAST_UID=20)
+    lab.replica.add("user.ben", LAST_UID=20)
+    findings = lab.check()
+    assert kinds(findings) == [("message", "user.ben", uid) for uid in range(1, 6)]
+    assert [(s.scope, s.reason) for s in findings.skipped] == [
+        ("user.ben", "15 further differences are not listed")
+    ]
+    assert findings.tally.messages == 20
+
+
+def test_differences_are_limited(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_check, "MAX_DIFFERENCES", 3)
+    for number in range(10):
+        lab.master.add(f"shared.box{number}")
+    findings = lab.check()
+    assert len(findings.differences) == 3
+    assert [(s.scope, s.reason) for s in findings.skipped] == [
+        ("report", "7 further differences are not listed")
+    ]
