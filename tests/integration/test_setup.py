@@ -520,7 +520,44 @@ def test_certificates_are_renewed_in_time() -> None:
     replicates()
 
 
+def test_new_passwords_are_taken_over() -> None:
+    old = str(lab.var("cyrus_admin_password"))
+    extra = {"cyrus_admin_password": "a new one", "cyrus_replication_password": '{new} "one"'}
+    user = str(lab.var("cyrus_admin_user"))
+    try:
+        run = lab.playbook("setup", extra=extra)
+        assert run.rc == 0, run.output
+        assert lab.playbook("setup", extra=extra).changed() == 0
+        with lab.imap(MASTER, user, "a new one"):
+            pass
+        with pytest.raises(imaplib.IMAP4.error, match="Login failed"), lab.imap(MASTER, user, old):
+            pass
+    finally:
+        assert lab.playbook("setup").rc == 0
+    replicates()
+
+
+def test_certificates_of_the_site_are_taken() -> None:
+    run = lab.playbook(
+        "setup",
+        extra={
+            "cyrus_link_ca": str(SECRETS / "ca.pem"),
+            "cyrus_link_cert": str(SECRETS / "{{ inventory_hostname }}.pem"),
+            "cyrus_link_key": str(SECRETS / "{{ inventory_hostname }}.key"),
+        },
+    )
+    assert run.rc == 0, run.output
+    assert run.changed() == 0, run.output
+
+
 # What setup refuses
+
+
+def test_half_of_the_site_s_certificates_is_refused() -> None:
+    refused(
+        "Set cyrus_link_ca, cyrus_link_cert and cyrus_link_key together, or none of them",
+        extra={"cyrus_link_ca": str(SECRETS / "ca.pem")},
+    )
 
 
 def refused(*said: str, **given: Any) -> None:
