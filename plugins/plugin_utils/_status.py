@@ -54,7 +54,7 @@ def lines(documents: Iterable[Mapping[str, Any]]) -> list[str]:
     found: list[str] = []
     for document in documents:
         epoch = "no epoch" if document["epoch"] is None else f"epoch {document['epoch']}"
-        found.append(f"store {document['store']}: master {document['master']}, {epoch}")
+        found.append(f"store {document['store']}: master {_word(document['master'])}, {epoch}")
         if document["trouble"]:
             found.append(f"  ! {document['trouble']}")
         found += [f"  {line}" for line in _hosts(document) + _channels(document)]
