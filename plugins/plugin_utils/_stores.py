@@ -65,8 +65,8 @@ def _store(name: str, hostvars: HostVars, names: list[str]) -> Store:
     claims = [h.name for h in hosts if h.record is not None and h.record.role == "master"]
     if len(claims) > 1:
         trouble = (
-            f"{' and '.join(claims)} both have the role of master of store {name}: find out which of "
-            "them takes mail, and bring the other one back with rejoin"
+            f"{' and '.join(claims)} both have the role of master of store {name}: find out which "
+            "of them takes mail, and bring the other one back with rejoin"
         )
         return Store(name, hosts, first or None, None, trouble)
     try:
