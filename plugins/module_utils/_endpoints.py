@@ -26,7 +26,7 @@ def read_store(path: str = DESCRIPTION) -> Store:
     """The store as `setup` has described it on this host."""
     try:
         return Store.load(json.loads(_files.read(path)))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ReplicationError(
             f"{path} can't be read ({error}): run setup, or say how to reach the servers"
         ) from None
@@ -50,12 +50,13 @@ def receiving(store: Store, replica: str, settings: Mapping[str, str]) -> Endpoi
 def _over_link(
     store: Store, replica: str, transport: str, port: int, settings: Mapping[str, str]
 ) -> Endpoint:
+    address = store.host(replica).address
     user, password = login(store.channels()[replica], settings)
     tls = store.link == "tls"
     return Endpoint(
         replica,
         transport=transport,
-        host=store.host(replica).address,
+        host=address,
         port=port,
         user=user,
         password=password,
