@@ -403,6 +403,18 @@ def test_answer_that_is_not_understood(lab: Lab) -> None:
     assert "'FUTURE' is not known" in findings.unknown[0].reason
 
 
+def test_quota_that_is_not_understood(lab: Lab) -> None:
+    lab.replica.quotas["user.anna"] = b"QUOTA (user.anna)"
+    findings = lab.check()
+    assert [(u.scope, u.user) for u in findings.unknown] == [("user.anna", "anna")]
+
+
+def test_quota_root_with_an_odd_name(lab: Lab) -> None:
+    lab.both("shared.a b", UNIQUEID="x", MBOXNAME='"shared.a b"', QUOTAROOT='"shared.a b"')
+    lab.master.quotas["shared.a b"] = b'QUOTA %(ROOT "shared.a b" STORAGE 1)'
+    assert kinds(lab.check()) == [("quota_limit", "shared.a b", None)]
+
+
 @pytest.mark.parametrize(
     "records", [[b"%(UID x)", record(2)], [record(3), record(1)]], ids=["garbage", "order"]
 )

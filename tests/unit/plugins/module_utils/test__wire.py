@@ -235,6 +235,27 @@ def test_certificate_files_that_are_missing(tmp_path: Path) -> None:
         wire.start_tls()
 
 
+def test_own_certificate_that_is_missing(tmp_path: Path) -> None:
+    wire = wire_on(b"")
+    wire._endpoint = Endpoint("imap2", host="h", cert_file=str(tmp_path / "cert.pem"))
+    with pytest.raises(WireError, match="imap2: the certificate files cannot be read: "):
+        wire.start_tls()
+
+
+def test_own_certificate_that_is_refused() -> None:
+    """In TLS 1.3 the other side's verdict comes with the first answer."""
+    wire = wire_on(b"")
+    alert = ssl.SSLError(1, "[SSL: TLSV1_ALERT_UNKNOWN_CA] alert")
+    alert.reason = "TLSV1_ALERT_UNKNOWN_CA"
+
+    def recv(size: int) -> bytes:
+        raise alert
+
+    wire._socket.recv = recv  # type: ignore[method-assign,assignment]
+    with pytest.raises(WireError, match=r"imap2: refuses this host's certificate .*unknown ca"):
+        wire.line()
+
+
 def test_certificate_that_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_message = "Hostname mismatch"
