@@ -9,8 +9,14 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # The package `ansible` brings a regular package of this name, which would hide ours on sys.path.
 ansible_collections = importlib.import_module("ansible_collections")
 ansible_collections.__path__.append(str(ROOT / ".ansible/collections/ansible_collections"))
+
+# A machine that is busy with something else is no failure.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
