@@ -19,7 +19,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from . import _names, _parity
@@ -40,7 +40,7 @@ _LOOK_AGAIN_AFTER = 0.5
 # A CRC that says nothing: 0, which Cyrus takes for equal to all.
 _CRC_ZERO = re.compile(rb" SYNC_CRC 0 (?!.* LAST_UID 0 )")
 _QUOTA_ROOT = re.compile(rb' QUOTAROOT ([^ ()"{]+)?')
-_UNIQUE_ID = re.compile(rb"\AMAILBOX %\(UNIQUEID ([^ ]+) ")
+_UNIQUE_ID = re.compile(rb'\AMAILBOX %\(UNIQUEID ([^ ]+) MBOXNAME ([^ "{]+|"[^"]*")')
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,11 @@ class _Look:
         """Users of whom something has to be looked at again."""
         return {d.user for d in self.found} | {u.user for u in self.unknown}
 
+    @property
+    def lone_users(self) -> set[str | None]:
+        """Users who are on one side only."""
+        return {d.user for d in self.found if d.kind == "user"}
+
     def count_message(self) -> None:
         self.tally.messages += 1
 
@@ -156,7 +161,8 @@ class Check:
         self._log = log
         self._settle = settle
         self._progress = progress
-        self._master_ids: set[bytes] = set()
+        # Names of the master's mailboxes by their unique ids.
+        self._names: dict[str, str] = {}
 
     def run(self) -> Findings:
         look = self._look(None, "compared")
@@ -229,7 +235,8 @@ class Check:
         self._open_mailboxes(look, verb)
         self._compare_quotas(look)
         self._compare_server_annotations(look)
-        look.found = [d for d in look.found if not self._is_leftover(d)]
+        lone = look.lone_users
+        look.found = [self._named(d) for d in look.found if not self._is_leftover(d, lone)]
         return look
 
     def _in_lockstep(
@@ -254,7 +261,10 @@ class Check:
         for line in mailboxes:
             found = _UNIQUE_ID.match(line)
             if found:
-                self._master_ids.add(found.group(1))
+                uniqueid, name = (
+                    word.decode("utf-8", "surrogateescape") for word in found.groups()
+                )
+                self._names[uniqueid] = name.strip('"')
         look.tally.users += scope.user is not None
         if ours == theirs and len(mailboxes) == len(scope.names) and self._is_plain(look, ours):
             look.tally.mailboxes += len(mailboxes)
@@ -315,13 +325,19 @@ class Check:
             return False
         return self._level == "messages" or _parity.must_open(ours, theirs)
 
-    def _is_leftover(self, difference: Difference) -> bool:
-        """A replica keeps what a user had seen of mailboxes that are gone."""
-        return (
-            difference.kind == "seen"
-            and difference.master is None
-            and difference.field.encode() not in self._master_ids
-        )
+    def _is_leftover(self, difference: Difference, lone_users: set[str | None]) -> bool:
+        """What a user had seen of mailboxes that are gone, which a replica keeps; and the quota of
+        a user who is on one side only, which is one difference already."""
+        if difference.kind == "seen":
+            return difference.master is None and difference.field not in self._names
+        return difference.kind == "quota_limit" and difference.user in lone_users
+
+    def _named(self, difference: Difference) -> Difference:
+        """Seen state is told by a mailbox's unique id; an administrator wants its name."""
+        if difference.kind != "seen":
+            return difference
+        uniqueid = difference.field.rpartition(" ")[2]
+        return replace(difference, mailbox=self._names.get(uniqueid))
 
     def _explain_unreadable(self, look: _Look) -> None:
         """Why a listed mailbox is not told: GET MAILBOXES passes over what cannot be opened."""

@@ -200,15 +200,29 @@ class Seen:
 
 @dataclass(frozen=True)
 class Script:
-    """A Sieve script, by the hash of its text."""
+    """A Sieve script, by the hash of its text; None where there is no text."""
 
     name: str
-    guid: str
+    guid: str | None
     active: bool
 
     @classmethod
     def of(cls, fields: dict[str, Value]) -> Script:
-        return cls(_str(fields, "FILENAME"), _str(fields, "GUID"), _int(fields, "ISACTIVE") == 1)
+        """Cyrus tells of a script twice: of its text as NAME.script, and of what it was compiled
+        to as NAME.bc, which has no hash and is what can be active."""
+        name, dot, kind = _str(fields, "FILENAME").rpartition(".")
+        compiled = dot != "" and kind == "bc"
+        return cls(
+            name if compiled or kind == "script" else _str(fields, "FILENAME"),
+            None if compiled else _str(fields, "GUID"),
+            _int(fields, "ISACTIVE") == 1,
+        )
+
+    def joined(self, other: Script | None) -> Script:
+        """With what was told of the same script before."""
+        if other is None:
+            return self
+        return Script(self.name, self.guid or other.guid, self.active or other.active)
 
 
 @dataclass
@@ -245,7 +259,7 @@ class State:
                 state.seen[seen.uniqueid] = seen
             elif kind == "SIEVE":
                 script = Script.of(value)
-                state.scripts[script.name] = script
+                state.scripts[script.name] = script.joined(state.scripts.get(script.name))
             elif kind == "QUOTA":
                 quota = Quota.of(value)
                 state.quotas[quota.root] = quota

@@ -155,8 +155,8 @@ def _compare_meta(user: str, master: State, replica: State) -> Iterator[Differen
             if values[0] != values[1]:
                 yield Difference("seen", user, None, None, f"{field} of {uniqueid}", *values)
     for name, ours, theirs in _pairs(master.scripts, replica.scripts):
-        if ours is None or theirs is None or ours.guid != theirs.guid:
-            guids = ours.guid if ours else None, theirs.guid if theirs else None
+        guids = ours.guid if ours else None, theirs.guid if theirs else None
+        if guids[0] != guids[1]:
             yield Difference("sieve_script", user, None, None, name, *guids)
     active = _active(master), _active(replica)
     if active[0] != active[1]:

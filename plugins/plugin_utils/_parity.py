@@ -155,4 +155,4 @@ def _sentence(entry: Mapping[str, Any]) -> str:
 
 
 def _value(value: object) -> str:
-    return "absent" if value is None else str(value)
+    return "absent" if value is None else " ".join(str(value).split("\t"))
