@@ -43,11 +43,18 @@ def store_addresses(hosts: list[str], hostvars: HostVars) -> list[dict[str, str]
     ]
 
 
+def _server(variables: Mapping[str, Any]) -> Mapping[str, Any]:
+    # What a host said after its packages were installed, if that was needed.
+    later = variables.get("cyrus_server_installed") or {}
+    found: Mapping[str, Any] = later if "installed" in later else variables["cyrus_server"]
+    return found
+
+
 def decide_master(
     hosts: list[str], hostvars: HostVars, store: str, first_master: str
 ) -> dict[str, Any]:
     """Who is master by the records of all hosts, and in what the hosts differ."""
-    servers = {host: hostvars[host]["cyrus_server"] for host in hosts}
+    servers = {host: _server(hostvars[host]) for host in hosts}
     for host, server in servers.items():
         if server.get("failed"):
             raise AnsibleFilterError(f"{host} could not be read: {server.get('msg')}")
@@ -62,7 +69,9 @@ def decide_master(
     reasons = _role.stale(records, decision)
     if reasons:
         raise AnsibleFilterError("; ".join(reasons))
-    layouts = {host: server["layout"] for host, server in servers.items() if server["layout"]}
+    layouts = {
+        host: server["wanted_layout"] for host, server in servers.items() if server["installed"]
+    }
     versions = {host: str(server["version"]) for host, server in servers.items()}
     return {
         "master": decision.master,

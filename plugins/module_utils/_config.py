@@ -25,7 +25,7 @@ from typing import Any
 
 from . import _cyrus_conf, _files, _imapd_conf, _role, _seed, _store
 from ._errors import ReplicationError
-from ._install import GROUP, Install, read_settings
+from ._install import GROUP, Install, read_settings, site_settings
 from ._store import CONFIG_DIR, Store
 
 UNIT_DIR = "/etc/systemd/system"
@@ -188,6 +188,7 @@ class Configuration:
         if reasons:
             raise ReplicationError("; ".join(reasons))
         self._try_imapd(self.install.bin_dir)
+        self._check_layout(self.install)
 
     def _check_includes(self) -> None:
         # The site's included files are not ours to change, and an option set twice is fatal.
@@ -201,6 +202,23 @@ class Configuration:
                     f"{option.value} sets {', '.join(twice)}, which setup has to set: "
                     f"move it to {self.request.imapd_conf} or remove it"
                 )
+
+    def _check_layout(self, install: Install) -> None:
+        # Cyrus would not find the mail that is there, or would find it under another name.
+        path = self.request.imapd_conf
+        now = install.with_settings(read_settings(path))
+        before = now.layout()
+        after = install.with_settings({**site_settings(path), **self.request.settings}).layout()
+        changes = [
+            f"{name} from {before[name] or '(none)'} to {after[name] or '(none)'}"
+            for name in before
+            if before[name] != after[name]
+        ]
+        if changes and next(now.mailboxes(), None) is not None:
+            raise ReplicationError(
+                f"cyrus_imapd_settings would change {', '.join(changes)} on a host that has "
+                "mailboxes: keep what is set, or move the mail by hand first"
+            )
 
     def _try_imapd(self, bin_dir: str) -> None:
         request = self.request
@@ -363,14 +381,10 @@ def _request(params: Mapping[str, Any]) -> Request:
         role=params["role"],
         master=params["master"],
         password=params["replication_password"],
-        settings={key.lower(): _text(value) for key, value in params["settings"].items()},
+        settings=_imapd_conf.as_text(params["settings"]),
         services={name: str(value or "") for name, value in params["services"].items()},
         files=[*files, *_link_files(params)],
     )
-
-
-def _text(value: Any) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def carry_out(params: Mapping[str, Any], check: bool) -> dict[str, Any]:

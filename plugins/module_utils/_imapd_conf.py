@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ._errors import ReplicationError
 
@@ -71,6 +71,14 @@ def parse(text: str, name: str = "imapd.conf") -> list[Setting]:
             raise ReplicationError(f"{name}, line {first + 1}: option {key} has no value")
         found.append(Setting(key.lower(), value, first, last))
     return found
+
+
+def as_text(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Options as a playbook gives them, the way they are written to the file."""
+    return {
+        key.lower(): ("yes" if value else "no") if isinstance(value, bool) else str(value)
+        for key, value in settings.items()
+    }
 
 
 def strip(text: str) -> str:

@@ -19,7 +19,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import IO, NamedTuple, cast
 
-from . import _cyrus_conf, _imapd_conf
+from . import _cyrus_conf, _files, _imapd_conf
 from ._cyrus_conf import Entry
 from ._errors import ReplicationError
 
@@ -93,6 +93,17 @@ def read_settings(path: str, seen: set[str] | None = None) -> dict[str, str]:
     return settings
 
 
+def site_settings(path: str) -> dict[str, str]:
+    """As `read_settings`, but what the site itself has set, under what the collection has."""
+    settings: dict[str, str] = {}
+    for option in _imapd_conf.parse(_imapd_conf.strip(_files.read(path)), path):
+        if option.key == "@include":
+            settings.update(read_settings(option.value))
+        else:
+            settings[option.key] = option.value
+    return settings
+
+
 def parse_version(text: str) -> tuple[int, ...]:
     """The numbers of a version: "Cyrus IMAP 3.6.1-4+deb12u5-Debian" gives (3, 6, 1)."""
     match = re.search(r"\b(\d+(?:\.\d+)+)", text)
@@ -144,6 +155,12 @@ class Install:
         if bin_dir is None:
             raise ReplicationError("Cyrus IMAP is not installed on this host: run setup first")
         return cls(bin_dir, imapd_conf, cyrus_conf, read_settings(imapd_conf))
+
+    def with_settings(self, settings: Mapping[str, str]) -> Install:
+        """The same Cyrus as it would be with other settings."""
+        other = Install(self.bin_dir, self.imapd_conf, self.cyrus_conf, settings)
+        other._version_text = self._version_text
+        return other
 
     @staticmethod
     def find() -> str | None:
@@ -269,6 +286,10 @@ class Install:
 
     def mailboxes(self, timeout: float = 300) -> Iterator[MailboxEntry]:
         """The mailbox list, one after the other; what is deleted for good is left out."""
+        default = f"{self.config_directory}/mailboxes.db"
+        if not os.path.exists(self.setting("mboxlist_db_path", default)):
+            # Cyrus was never started; its tool would make a list.
+            return
         cmd = self._argv("ctl_mboxlist", ("-d",))
         process = self._start(cmd, subprocess.DEVNULL)
         output, errors = cast("IO[str]", process.stdout), cast("IO[str]", process.stderr)

@@ -65,9 +65,6 @@ def _append(path: str, data: bytes, uid: int, gid: int) -> None:
 
 def seed(install: Install, channels: Iterable[str]) -> None:
     """Log everything that is there to channels that are new."""
-    list_file = install.setting("mboxlist_db_path", f"{install.config_directory}/mailboxes.db")
-    if not os.path.exists(list_file):
-        return
     data = "".join(lines(mailbox.name for mailbox in install.mailboxes()))
     if not data:
         return

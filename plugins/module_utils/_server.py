@@ -15,7 +15,7 @@ import subprocess
 from typing import Any
 
 from . import _cyrus_conf, _role
-from ._install import Install
+from ._install import Install, site_settings
 
 _HISTORY_SHOWN = 10
 
@@ -34,7 +34,7 @@ def missing_packages(wanted: list[str]) -> list[str]:
     return [name for name in wanted if name not in present]
 
 
-def describe(found: dict[str, Any], packages: list[str]) -> None:
+def describe(found: dict[str, Any], packages: list[str], settings: dict[str, str]) -> None:
     """Fill in what is known step by step: a failure leaves what was learned before it."""
     found.update(
         installed=False,
@@ -42,6 +42,7 @@ def describe(found: dict[str, Any], packages: list[str]) -> None:
         record=None,
         history=[],
         layout=None,
+        wanted_layout=None,
         services=[],
         missing=[],
         missing_packages=missing_packages(packages),
@@ -56,6 +57,8 @@ def describe(found: dict[str, Any], packages: list[str]) -> None:
     install = Install.discover()
     found["version"] = install.version_text
     found["layout"] = install.layout()
+    wanted = {**site_settings(install.imapd_conf), **settings}
+    found["wanted_layout"] = install.with_settings(wanted).layout()
     found["realm"] = install.setting("servername", found["realm"])
     entries = install.services
     found["services"] = [entry.name for entry in entries if entry.section == "SERVICES"]

@@ -26,6 +26,11 @@ options:
     type: list
     elements: str
     default: []
+  settings:
+    description:
+      - Options of C(imapd.conf) that are to be set; RV(wanted_layout) is the layout with them.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -70,6 +75,11 @@ layout:
   returned: success
   type: dict
   sample: {hashimapspool: "yes", virtdomains: "off"}
+wanted_layout:
+  description:
+    - The same with the site's own C(imapd.conf) and O(settings), null where Cyrus is not installed.
+  returned: success
+  type: dict
 services:
   description: Names of the services that C(cyrus.conf) starts.
   returned: success
@@ -96,17 +106,21 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+from ansible_collections.mailops.cyrus.plugins.module_utils._imapd_conf import as_text
 from ansible_collections.mailops.cyrus.plugins.module_utils._server import describe
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"packages": {"type": "list", "elements": "str", "default": []}},
+        argument_spec={
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "settings": {"type": "dict", "default": {}},
+        },
         supports_check_mode=True,
     )
     found: dict[str, Any] = {}
     try:
-        describe(found, module.params["packages"])
+        describe(found, module.params["packages"], as_text(module.params["settings"]))
     except ReplicationError as error:
         module.fail_json(msg=str(error), **found)
     module.exit_json(**found)

@@ -304,7 +304,7 @@ def test_each_planted_difference_is_named(tmp_path: Path) -> None:
     plant.expunge(REPLICA, "anna.meier", "INBOX", 2)
     uid = plant.append(REPLICA, "ben", "INBOX", message)
     plant.acl(REPLICA, "carla", "INBOX", "zoe", "lrs")
-    plant.subscribe(REPLICA, "carla", "INBOX/Planted")
+    plant.subscribe(REPLICA, "carla", "INBOX/Sent", on=False)
     plant.mailbox_annotation(REPLICA, "dieter", "INBOX", "/private/comment", "planted")
     plant.create_mailbox(REPLICA, "dieter", "INBOX/Planted")
     plant.quota(REPLICA, "user/eva", "STORAGE 4242")
@@ -320,7 +320,7 @@ def test_each_planted_difference_is_named(tmp_path: Path) -> None:
         ("quota_limit", "eva", "user.eva", None, "STORAGE", "there", "4242"),
         ("sieve_script", "eva", None, None, "planted", "absent", "there"),
         ("sieve_active", "eva", None, None, "active", "there", "planted"),
-        ("subscription", "carla", "user.carla.Planted", None, "subscription", "absent", "there"),
+        ("subscription", "carla", "user.carla.Sent", None, "subscription", "there", "absent"),
         ("acl", "carla", "user.carla", None, "acl", "there", "there"),
         (
             "mailbox_annotation",

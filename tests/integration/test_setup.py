@@ -36,7 +36,8 @@ REPLICAS = ["imap2", "imap3"]
 STORE = [MASTER, *REPLICAS]
 SECRETS = lab.LAB_DIR / "cyrus-secrets" / "store1"
 USER = "setuptest"
-INBOX = f"user.{USER}"
+SETTINGS = lab.var("cyrus_imapd_settings") or {}
+INBOX = f"user/{USER}" if "unixhierarchysep" in SETTINGS else f"user.{USER}"
 ETC = "/etc/cyrus-replication"
 
 
@@ -106,7 +107,7 @@ def changed_file(host: str, path: str, command: str) -> Iterator[None]:
 
 def inventory_with(tmp_path: Path, hosts: Iterable[str], **variables: object) -> Path:
     """An inventory of one store of the lab's hosts."""
-    kept = ("ansible_", "lab_", "cyrus_admin_")
+    kept = ("ansible_", "lab_", "cyrus_admin_", "cyrus_imapd_settings", "cyrus_services")
     known = lab.inventory()["_meta"]["hostvars"][MASTER]
     given = {k: v for k, v in known.items() if k.startswith(kept) and k != "ansible_host"}
     written = {
@@ -240,7 +241,7 @@ def test_replica_refuses_a_write_even_from_its_administrator(name: str) -> None:
 
         login = f"LOGIN {lab.var('cyrus_admin_user')} {lab.var('cyrus_admin_password')}"
         assert say(login)[-1].startswith(b"a OK")
-        for command in ("CREATE user.intruder", f"SETACL {INBOX} anyone lrswi", f"DELETE {INBOX}"):
+        for command in (f"CREATE {INBOX}x", f"SETACL {INBOX} anyone lrswi", f"DELETE {INBOX}"):
             assert say(command)[-1].startswith(b"a NO"), command
         assert any(b"READ-ONLY" in line for line in say(f"SELECT {INBOX}"))
 
@@ -444,7 +445,7 @@ def test_check_changes_nothing_on_running_hosts() -> None:
         "--diff",
         extra={
             "cyrus_link": "plain",
-            "cyrus_imapd_settings": {"popminpoll": "9"},
+            "cyrus_imapd_settings": {**SETTINGS, "popminpoll": "9"},
             "cyrus_services": {"sieve": ""},
             "cyrus_admin_password": "another",
             "cyrus_link_renew_days": 9999,
@@ -478,7 +479,7 @@ def test_site_s_own_settings_are_kept() -> None:
     path = "/etc/imapd.conf"
     add = f"sed -i -e '/^popminpoll: 1$/d' -e '1i # a site wrote this\\npopminpoll: 5' {path}"
     with changed_file("imap3", path, add):
-        extra = {"cyrus_imapd_settings": {"popminpoll": "7"}}
+        extra = {"cyrus_imapd_settings": {**SETTINGS, "popminpoll": "7"}}
         run = lab.playbook("setup", extra=extra)
         assert run.rc == 0, run.output
         text = lab.ssh("imap3", f"cat {path}").stdout
@@ -495,10 +496,7 @@ def test_site_s_own_settings_are_kept() -> None:
 
 def test_host_left_out_and_taken_back_gets_what_it_missed(tmp_path: Path) -> None:
     two = inventory_with(tmp_path, STORE[:2], cyrus_store="store1", cyrus_master=MASTER)
-    services = lab.var("cyrus_services") or {}
-    run = lab.playbook(
-        "setup", source=two, extra={"cyrus_secrets_dir": str(SECRETS), "cyrus_services": services}
-    )
+    run = lab.playbook("setup", source=two, extra={"cyrus_secrets_dir": str(SECRETS)})
     assert run.rc == 0, run.output
     units = lab.ssh(MASTER, "systemctl list-units --plain --no-legend 'cyrus-*@*'").stdout
     assert [line.split()[0] for line in units.splitlines()] == [
@@ -640,10 +638,17 @@ def test_service_that_is_not_installed_is_refused() -> None:
         )
 
 
+def test_change_that_would_lose_mail_is_refused() -> None:
+    refused(
+        "cyrus_imapd_settings would change hashimapspool from yes to no on a host that has",
+        extra={"cyrus_imapd_settings": {**SETTINGS, "hashimapspool": False}},
+    )
+
+
 def test_option_that_cyrus_refuses_is_refused() -> None:
     refused(
         "Cyrus refuses the new imapd.conf, nothing was changed",
-        extra={"cyrus_imapd_settings": {"virtdomains": "sometimes"}},
+        extra={"cyrus_imapd_settings": {**SETTINGS, "autocreate_quota": "much"}},
     )
 
 

@@ -127,7 +127,9 @@ def test_missing_tool_is_named(tmp_path: Path) -> None:
 
 
 def test_mailbox_list_that_breaks_off_is_no_list(tmp_path: Path) -> None:
-    found = install(tmp_path)
+    found = install(tmp_path, configdirectory=str(tmp_path))
+    assert list(found.mailboxes()) == []
+    (tmp_path / "mailboxes.db").touch()
     (tmp_path / "ctl_mboxlist").write_text(
         "#!/bin/sh\nprintf 'user.a\\t0 default a\\tlrs\\t\\n'; echo broken >&2; exit 75\n"
     )
