@@ -120,8 +120,9 @@ def end_of_value(data: bytes | bytearray, pos: int) -> int | None:
     while pos < size:
         token = _TOKEN.match(data, pos)
         if token is None:
-            # An opening quote, brace or percent sign whose end has not come yet is no error.
-            if data[pos : pos + 1] in (b'"', b"{", b"%") and b"\n" not in data[pos:]:
+            # An opening quote or brace whose end has not come yet is no error, nor a last `%`.
+            begun = data[pos : pos + 1] in (b'"', b"{") and b"\n" not in data[pos:]
+            if begun or data[pos:] == b"%":
                 return None
             raise FormatError(f"unexpected {bytes(data[pos : pos + 40])!r}")
         pos = token.end()
