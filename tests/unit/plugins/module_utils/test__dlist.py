@@ -184,7 +184,9 @@ def test_end_of_a_quoted_string_that_servers_send(data: bytes) -> None:
     assert _dlist.parse(quoted) == [text_of(data.translate(None, b"\r\n"))]
 
 
-@pytest.mark.parametrize("data", [b")", b"\n", b"\x00", b'"a\n" ', b"{x}\n", b"%\n", b"))"])
+@pytest.mark.parametrize(
+    "data", [b")", b"\n", b"\x00", b'"a\n" ', b"{x}\n", b"%\n", b"%)", b"%a", b"))"]
+)
 def test_no_end_of_what_is_no_value(data: bytes) -> None:
     with pytest.raises(FormatError):
         _dlist.end_of_value(data, 0)

@@ -24,7 +24,7 @@ from ansible_collections.mailops.cyrus.tests.unit.plugins.module_utils.scripted 
     ScriptedSocket,
     connect,
 )
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 CSYNC = b"* OK imap1 Cyrus sync server 3.6.1-Debian-3.6.1-4+deb12u5\r\n"
@@ -493,6 +493,7 @@ def test_plain_record_ends_where_its_value_ends(
         ),
     )
 )
+@example(b"%))")
 def test_plain_record_never_ends_elsewhere(data: bytes) -> None:
     data = b"%(" + data
     found = _session._PLAIN_RECORD.match(data)
