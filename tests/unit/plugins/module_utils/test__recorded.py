@@ -73,7 +73,8 @@ def test_user(session: Session) -> None:
     assert "user.anna.say &IBw-hello&IB0-" in state.subscriptions
     assert {seen.seen_uids for seen in state.seen.values()} == {"1,3", "1:3"}
     active = {script.name: script.active for script in state.scripts.values()}
-    assert active == {"main.script": False, "main.bc": True, "away.script": False}
+    assert active == {"main": True, "away": False}
+    assert all(script.guid for script in state.scripts.values())
     assert list(_parity.compare_user("anna", state, state)) == []
 
 
