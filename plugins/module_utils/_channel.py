@@ -45,7 +45,8 @@ def channels() -> list[dict[str, Any]]:
 
 def _describe(install: Install, store: Store, replica: str) -> dict[str, Any]:
     name = store.channels()[replica]
-    backlog, trouble = _backlog(install, name)
+    backlog, unread_log = _backlog(install, name)
+    parity, unread_parity = _last_parity(name)
     reason = _link_trouble(install, store, replica)
     state = _unit_state(f"cyrus-replicator@{name}.service")
     return {
@@ -55,8 +56,8 @@ def _describe(install: Install, store: Store, replica: str) -> dict[str, Any]:
         "link": {"ok": reason is None, "reason": reason},
         "backlog": asdict(backlog) if backlog else None,
         "lag": _lag(backlog, state == "active" and reason is None),
-        "reason": trouble,
-        "parity": _last_parity(name),
+        "reason": unread_log or unread_parity,
+        "parity": parity,
     }
 
 
@@ -88,22 +89,21 @@ def _link_trouble(install: Install, store: Store, replica: str) -> str | None:
 
 def _unit_state(unit: str) -> str:
     """As systemd names it: active, inactive, failed, activating ..."""
-    done = subprocess.run(
-        ["systemctl", "show", "--property=ActiveState", "--value", unit],
-        capture_output=True,
-        text=True,
-        timeout=_SYSTEMCTL_SECONDS,
-        check=False,
-    )
+    command = ["systemctl", "show", "--property=ActiveState", "--value", unit]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_SYSTEMCTL_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
     return done.stdout.strip() or "unknown"
 
 
-def _last_parity(channel: str) -> dict[str, Any] | None:
+def _last_parity(channel: str) -> tuple[dict[str, Any] | None, str | None]:
     path = os.path.join(PARITY_DIR, f"{channel}.json")
     if not os.path.exists(path):
-        return None
+        return None, None
     try:
-        loaded: dict[str, Any] = json.loads(_files.read(path))
+        return json.loads(_files.read(path)), None
     except (OSError, ValueError) as error:
-        raise ReplicationError(f"{path} can't be read ({error}): remove it") from None
-    return loaded
+        return None, f"{path} can't be read ({error}): remove it"

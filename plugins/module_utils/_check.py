@@ -36,6 +36,9 @@ _NAMES_PER_REQUEST = 100
 # More differences than these are counted, not listed.
 MAX_DIFFERENCES = 20000
 _LOOK_AGAIN_AFTER = 0.5
+# So many looks have to find a difference alike; one more where its mailbox was logged meanwhile,
+# since sync_client logs a locked mailbox again instead of replicating it.
+_ENOUGH_LOOKS = 2
 
 # A CRC that says nothing: 0, which Cyrus takes for equal to all.
 _CRC_ZERO = re.compile(rb" SYNC_CRC 0 (?!.* LAST_UID 0 )")
@@ -180,16 +183,21 @@ class Check:
         """Until all that was found has settled, or the time is up."""
         deadline = time.monotonic() + self._settle
         settled: dict[Difference, None] = {}
+        looks = dict.fromkeys(look.found, 1)
         while look.found or look.unknown:
             on_its_way = self._waiting()
             caught_up = self._catch_up(deadline)
             again = self._look(look.suspects, "looked at again")
-            on_its_way = Waiting() if caught_up else on_its_way | self._waiting()
-            seen_before = settled.keys() | set(look.found)
+            on_its_way = self._waiting() if caught_up else on_its_way | self._waiting()
+            looks = {d: looks.get(d, 0) + 1 for d in [*settled, *again.found]}
             moving = {
                 (d.user, d.mailbox)
                 for d in again.found
-                if d not in seen_before or (d.user, d.mailbox) in on_its_way
+                if looks[d] < _ENOUGH_LOOKS
+                or (
+                    (d.user, d.mailbox) in on_its_way
+                    and not (caught_up and looks[d] > _ENOUGH_LOOKS)
+                )
             }
             found = set(again.found)
             settled = {d: None for d in settled if d in found or d.user not in look.suspects}

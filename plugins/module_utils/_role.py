@@ -116,6 +116,8 @@ def decide(store: str, records: Mapping[str, Record | None], first_master: str) 
                 f"{host} has the role record of {record.host}: give the host its old name back"
             )
     if not known:
+        if not first_master:
+            raise ReplicationError(f"store {store} has no role record yet: set cyrus_master")
         if first_master not in records:
             raise ReplicationError(
                 f"cyrus_master names {first_master}, which is no host of store {store}"

@@ -67,7 +67,7 @@ channels:
       type: float
       returned: success
     reason:
-      description: Why the backlog is not known.
+      description: Why the backlog or the last comparison is not known.
       type: str
       returned: success
     parity:
