@@ -276,24 +276,27 @@ def stale_crc(user: str | None, mine: Mailbox, copy: Mailbox) -> Iterator[Differ
 
 
 def pair_renames(differences: Iterable[Difference]) -> list[Difference]:
-    """Two mailboxes on one side only that have the same id are one mailbox with two names."""
+    """Two mailboxes on one side only that have the same id are one mailbox with two names.
+
+    Not so where one of them is deleted: a delayed delete renames a mailbox as well.
+    """
     found = list(differences)
-    gone = {d.master: d for d in found if d.kind == "mailbox" and d.master}
-    new = {d.replica: d for d in found if d.kind == "mailbox" and d.replica}
-    renamed = gone.keys() & new.keys()
-    result = []
-    for difference in found:
-        if difference.kind == "mailbox" and difference.master in renamed:
-            other = new[difference.master]
-            result.append(
-                replace(
-                    difference,
-                    kind="mailbox_name",
-                    field="name",
-                    master=difference.mailbox,
-                    replica=other.mailbox,
-                )
-            )
-        elif not (difference.kind == "mailbox" and difference.replica in renamed):
-            result.append(difference)
-    return result
+    gone = {_lone_mailbox(d, d.master): d for d in found if d.kind == "mailbox" and d.master}
+    new = {_lone_mailbox(d, d.replica): d for d in found if d.kind == "mailbox" and d.replica}
+    renamed = {gone[key]: new[key] for key in gone.keys() & new.keys()}
+    other_names = set(renamed.values())
+    return [
+        _renamed(difference, renamed[difference]) if difference in renamed else difference
+        for difference in found
+        if difference not in other_names
+    ]
+
+
+def _lone_mailbox(difference: Difference, uniqueid: Scalar) -> tuple[Scalar, bool]:
+    return uniqueid, _names.is_deleted(difference.mailbox or "")
+
+
+def _renamed(master: Difference, replica: Difference) -> Difference:
+    return replace(
+        master, kind="mailbox_name", field="name", master=master.mailbox, replica=replica.mailbox
+    )

@@ -168,6 +168,12 @@ def test_renamed_mailbox_is_one_difference() -> None:
     ]
 
 
+def test_deleted_mailbox_is_not_renamed() -> None:
+    deleted = dataclasses.replace(SENT, name="DELETED.user.anna.Sent.5F3A9C12")
+    found = _parity.compare_user("anna", state(INBOX, SENT), state(INBOX, deleted))
+    assert [d.kind for d in _parity.pair_renames(found)] == ["mailbox", "mailbox"]
+
+
 def test_mailboxes_without_an_id_are_not_paired() -> None:
     mine, copy = changed(uniqueid=""), changed(name="user.anna.b", uniqueid="")
     found = _parity.compare_user(None, state(mine), state(copy))
