@@ -17,6 +17,7 @@ DIR = "/etc/cyrus-replication"
 _COMMON = f"""\
 ; Written by mailops.cyrus.
 foreground = yes
+pid =
 syslog = no
 debug = notice
 sslVersionMin = TLSv1.2

@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import re
 import socket
-import subprocess
 import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from . import _command
 from ._errors import ReplicationError
 
 _SHOWN = (
@@ -86,17 +86,10 @@ def _newest(files: Iterable[str]) -> float:
 
 def _systemctl(*args: str, check: bool = True) -> str:
     try:
-        done = subprocess.run(
-            ["systemctl", *args],
-            capture_output=True,
-            text=True,
-            timeout=150,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        done = _command.run(["systemctl", *args], timeout=150)
+    except ReplicationError as error:
         raise ReplicationError(f"systemctl {' '.join(args)} failed: {error}") from error
-    if check and done.returncode != 0:
+    if check and done.rc != 0:
         raise ReplicationError(f"systemctl {' '.join(args)} failed: {done.stderr.strip()}")
     return done.stdout
 
@@ -110,7 +103,7 @@ def states(names: Sequence[str]) -> dict[str, State]:
 def _installed(patterns: Sequence[str]) -> set[str]:
     listed = _systemctl("list-units", "--plain", "--no-legend", *patterns)
     names = {line.split()[0] for line in listed.splitlines() if line.split()}
-    for directory, _, files in os.walk("/etc/systemd/system"):
+    for directory, _folders, files in os.walk("/etc/systemd/system"):
         if directory.endswith(".wants"):
             names.update(files)
     return names
@@ -128,18 +121,17 @@ def _answers(path: str) -> bool:
 
 def _wait(unit: str, sockets: Sequence[str], seconds: float) -> None:
     end = time.monotonic() + seconds
+    since = 0.0
     while time.monotonic() < end:
-        if states([unit])[unit].active and all(_answers(path) for path in sockets):
+        state = states([unit])[unit]
+        # One that dies at once and is started again is active in between.
+        steady = state.active and abs(state.started - since) < 0.1
+        if steady and all(_answers(path) for path in sockets):
             return
-        time.sleep(0.2)
-    said = subprocess.run(
-        ["journalctl", "-u", unit, "-n", "5", "-o", "cat", "--no-pager"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    ).stdout.strip()
+        since = state.started
+        time.sleep(0.4)
+    journal = ["journalctl", "-u", unit, "-n", "5", "-o", "cat", "--no-pager"]
+    said = _command.run(journal, timeout=30).stdout.strip()
     raise ReplicationError(f"{unit} did not come up within {seconds:g} s: {said}")
 
 
