@@ -14,11 +14,9 @@ import hashlib
 import hmac
 import json
 import os
-import shutil
-import subprocess
 from dataclasses import dataclass, field
 
-from . import _files
+from . import _command, _files
 from ._errors import ReplicationError
 
 REMEMBERED = "/etc/cyrus-replication/accounts.json"
@@ -61,24 +59,22 @@ def parse_users(listed: str) -> set[str]:
 
 
 def _users(database: str) -> set[str]:
-    command = ["sasldblistusers2", "-f", database]
-    if not os.path.exists(database) or not shutil.which(command[0]):
+    if not os.path.exists(database):
         return set()
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL, check=False
-    )
+    try:
+        done = _command.run(["sasldblistusers2", "-f", database], timeout=30)
+    except _command.MissingError:
+        return set()
     return parse_users(done.stdout)
 
 
 def _set(account: Account) -> None:
     command = ["saslpasswd2", "-p", "-c", "-f", account.database, "-u", account.realm, account.user]
     try:
-        done = subprocess.run(
-            command, input=account.password, capture_output=True, text=True, timeout=30, check=False
-        )
-    except FileNotFoundError:
+        done = _command.run(command, timeout=30, input=account.password)
+    except _command.MissingError:
         raise ReplicationError("saslpasswd2 is missing: install the package sasl2-bin") from None
-    if done.returncode != 0:
+    if done.rc != 0:
         raise ReplicationError(
             f"saslpasswd2 can't set the password of {account.user}: {done.stderr.strip()}"
         )

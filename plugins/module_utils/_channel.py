@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-from . import _endpoints, _files, _role
+from . import _command, _endpoints, _files, _role
 from ._errors import ReplicationError
 from ._install import Install
 from ._session import Session
@@ -91,12 +90,9 @@ def _unit_state(unit: str) -> str:
     """As systemd names it: active, inactive, failed, activating ..."""
     command = ["systemctl", "show", "--property=ActiveState", "--value", unit]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SYSTEMCTL_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        return _command.run(command, timeout=_SYSTEMCTL_SECONDS).stdout.strip() or "unknown"
+    except ReplicationError:
         return "unknown"
-    return done.stdout.strip() or "unknown"
 
 
 def _last_parity(channel: str) -> tuple[dict[str, Any] | None, str | None]:

@@ -16,14 +16,13 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from . import _cyrus_conf, _files, _imapd_conf, _role, _seed, _store
+from . import _command, _cyrus_conf, _files, _imapd_conf, _role, _seed, _store
 from ._errors import ReplicationError
 from ._install import GROUP, Install, read_settings, site_settings
 from ._store import CONFIG_DIR, Store
@@ -83,8 +82,10 @@ def _packaged(path: str, text: str) -> bool:
         return True
     query = ["dpkg-query", "-W", "-f", "${Conffiles}\n", "cyrus-common"]
     try:
-        listed = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True)
-    except (OSError, subprocess.SubprocessError):
+        listed = _command.run(query, timeout=30)
+    except ReplicationError:
+        return False
+    if listed.rc != 0:
         return False
     digest = hashlib.md5(text.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
     return any(line.split()[:2] == [path, digest] for line in listed.stdout.splitlines())
@@ -264,7 +265,7 @@ class Configuration:
         self._seed(check, outcome)
         if not check and not os.path.isdir(_store.PRIVATE_DIR):
             command = ["systemd-tmpfiles", "--create", "--prefix=/run/cyrus"]
-            subprocess.run(command, check=False, timeout=60, capture_output=True)
+            _command.run(command, timeout=60)
         return outcome
 
     def _seed(self, check: bool, outcome: Outcome) -> None:

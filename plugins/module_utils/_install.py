@@ -14,12 +14,12 @@ import json
 import os
 import pwd
 import re
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from typing import IO, NamedTuple, cast
 
-from . import _cyrus_conf, _files, _imapd_conf
+from . import _command, _cyrus_conf, _files, _imapd_conf
+from ._command import Completed
 from ._cyrus_conf import Entry
 from ._errors import ReplicationError
 
@@ -39,15 +39,6 @@ _PARTITION_KINDS = ("partition", "metapartition", "archivepartition")
 # Up to 3.10 a database sorted differently can't be searched by the other side.
 _SORT_SWITCH = "improved_mboxlist_sort"
 _SORT_SWITCH_GONE = (3, 12)
-
-
-class Completed(NamedTuple):
-    """What a tool of Cyrus did."""
-
-    cmd: list[str]
-    rc: int
-    stdout: str
-    stderr: str
 
 
 class ToolError(ReplicationError):
@@ -246,20 +237,6 @@ class Install:
             gid = user.pw_gid
         return {"user": user.pw_uid, "group": gid, "extra_groups": groups}
 
-    def _start(self, cmd: list[str], stdin: int) -> subprocess.Popen[str]:
-        process: subprocess.Popen[str] = subprocess.Popen(
-            cmd,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="surrogateescape",
-            cwd="/",
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
-            **self._identity(),  # type: ignore[call-overload]
-        )
-        return process
-
     def run(
         self,
         tool: str,
@@ -270,15 +247,7 @@ class Install:
     ) -> Completed:
         """Run one of Cyrus's tools as the cyrus user; never a shell, never for ever."""
         cmd = self._argv(tool, args)
-        process = self._start(cmd, subprocess.DEVNULL if input is None else subprocess.PIPE)
-        try:
-            stdout, stderr = process.communicate(input, timeout=timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            stdout, stderr = process.communicate()
-            done = Completed(cmd, -1, stdout, stderr)
-            raise ToolError(f"{tool} did not end within {timeout:g} s", done) from None
-        done = Completed(cmd, process.returncode, stdout, stderr)
+        done = _command.run(cmd, timeout, input, self._identity())
         if check and done.rc != 0:
             said = (done.stderr or done.stdout).strip().splitlines()
             raise ToolError(f"{tool} failed: {said[-1] if said else f'exit {done.rc}'}", done)
@@ -291,8 +260,8 @@ class Install:
             # Cyrus was never started; its tool would make a list.
             return
         cmd = self._argv("ctl_mboxlist", ("-d",))
-        process = self._start(cmd, subprocess.DEVNULL)
-        output, errors = cast("IO[str]", process.stdout), cast("IO[str]", process.stderr)
+        process = _command.start(cmd, identity=self._identity())
+        output, errors = cast(IO[str], process.stdout), cast(IO[str], process.stderr)
         killer = threading.Timer(timeout, process.kill)
         killer.start()
         try:

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import dataclasses
 import socket
-import subprocess
 from typing import Any
 
-from . import _cyrus_conf, _role
+from . import _command, _cyrus_conf, _role
 from ._install import Install, site_settings
 
 _HISTORY_SHOWN = 10
@@ -25,7 +24,7 @@ def missing_packages(wanted: list[str]) -> list[str]:
     if not wanted:
         return []
     query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *wanted]
-    done = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+    done = _command.run(query, timeout=30)
     present = {
         words[0]
         for line in done.stdout.splitlines()

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.mailops.cyrus.plugins.module_utils import _channel, _endpoints, _role
+from ansible_collections.mailops.cyrus.plugins.module_utils import (
+    _channel,
+    _command,
+    _endpoints,
+    _role,
+)
+from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._install import Install
 from ansible_collections.mailops.cyrus.plugins.module_utils._role import Record
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import Store
@@ -42,9 +47,11 @@ class Host:
             raise WireError(self.refusal)
         return SimpleNamespace(close=lambda: None)
 
-    def run(self, argv: list[str], **_options: object) -> Any:
-        assert argv[-1].startswith("cyrus-replicator@imap")
-        return SimpleNamespace(stdout=self.unit)
+    def run(self, cmd: list[str], timeout: float) -> _command.Completed:
+        assert cmd[-1].startswith("cyrus-replicator@imap")
+        if not self.unit:
+            raise ReplicationError(f"systemctl did not end within {timeout:g} s")
+        return _command.Completed(cmd, 0, self.unit, "")
 
     def channel(self) -> dict[str, Any]:
         return _channel.channels()[0]
@@ -59,7 +66,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(Install, "discover", lambda: install)
     monkeypatch.setattr(_endpoints, "read_store", lambda: store)
     monkeypatch.setattr(_channel, "Session", made.session)
-    monkeypatch.setattr(subprocess, "run", made.run)
+    monkeypatch.setattr(_command, "run", made.run)
     monkeypatch.setattr(_channel, "PARITY_DIR", str(tmp_path))
     return made
 
@@ -113,8 +120,9 @@ def test_log_that_cannot_be_read(host: Host) -> None:
     assert "cannot be read" in channel["reason"]
 
 
-def test_unit_of_which_systemd_says_nothing(host: Host) -> None:
-    host.unit = ""
+@pytest.mark.parametrize("said", ["", "\n"], ids=["fails", "empty"])
+def test_unit_of_which_systemd_says_nothing(host: Host, said: str) -> None:
+    host.unit = said
     assert host.channel()["state"] == "unknown"
     assert host.channel()["lag"] is None
 

@@ -117,7 +117,7 @@ def test_failing_tool_says_why(tmp_path: Path) -> None:
 
 
 def test_stalling_tool_is_ended(tmp_path: Path) -> None:
-    with pytest.raises(ToolError, match=r"did not end within 0\.2 s"):
+    with pytest.raises(ReplicationError, match=r"^tool did not end within 0\.2 s$"):
         install(tmp_path, "exec sleep 30").run("tool", timeout=0.2)
 
 
