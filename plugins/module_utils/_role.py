@@ -49,7 +49,9 @@ def parse(text: str, where: str = RECORD) -> Record:
     except (ValueError, TypeError) as error:
         raise ReplicationError(f"{where} is no role record ({error}): restore it") from error
     texts = (record.store, record.host, record.role, record.master, record.since)
-    if not all(isinstance(value, str) for value in texts) or type(record.epoch) is not int:
+    # JSON's true would count as 1.
+    whole = isinstance(record.epoch, int) and not isinstance(record.epoch, bool)
+    if not whole or not all(isinstance(value, str) for value in texts):
         raise ReplicationError(f"{where} has a value of the wrong type: restore it")
     if record.role not in ROLES or record.epoch < 1:
         raise ReplicationError(

@@ -47,7 +47,7 @@ def lines(mailboxes: Iterable[str]) -> Iterator[str]:
 
 
 def _append(path: str, data: bytes, uid: int, gid: int) -> None:
-    for _ in range(_TRIES):
+    for _attempt in range(_TRIES):
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         try:
             os.fchown(handle, uid, gid)

@@ -17,7 +17,7 @@ _STANDARD = Path("/sys/fs/cgroup")
 def mount_point() -> Path:
     """Return where version 2 of the hierarchy is mounted."""
     for line in Path("/proc/mounts").read_text().splitlines():
-        _, path, kind, *_ = line.split()
+        path, kind = line.split()[1:3]
         if kind == "cgroup2":
             return Path(path)
     raise LabError("this machine mounts no cgroup2 hierarchy: the hosts' systemd needs one")

@@ -25,7 +25,7 @@ FOLDERS = {
     "日本語": "",
     "a b  c": "",
     "it's": "",
-    "say “hello”": "",
+    "say \u201chello\u201d": "",
     "(a) [b] #1 $2 ~+=?@,:": "",
     "with.dot": "",
     "long " + "0123456789" * 12: "",
@@ -124,7 +124,7 @@ def _head(chance: random.Random, user: str, ident: str, when: datetime) -> str:
 def _text(chance: random.Random) -> str:
     lines = (
         " ".join(chance.choices(_WORDS, k=chance.randint(3, 10)))
-        for _ in range(chance.randint(2, 12))
+        for _line in range(chance.randint(2, 12))
     )
     return "\r\n".join(lines) + "\r\nGrüße\r\n"
 

@@ -111,7 +111,7 @@ def _mend(store: mail.Store, replica: str, user: str, uid: int) -> None:
         theirs = _modseq(session.run(f"UID FETCH {uid} (MODSEQ)"))
     with store.imap(user) as session:
         session.run(f'SELECT "{_MAILBOX}"')
-        for _ in range(_TOUCHES):
+        for _touch in range(_TOUCHES):
             session.run(f"UID STORE {uid} +FLAGS ({_FLAG})")
             session.run(f"UID STORE {uid} -FLAGS ({_FLAG})")
             if _modseq(session.run(f"UID FETCH {uid} (MODSEQ)")) > theirs:

@@ -105,6 +105,6 @@ def known_hosts(public_keys: Mapping[str, str], network: IPv4Network) -> str:
     """Return ssh's known_hosts from each host's public key."""
     lines = []
     for name, key in public_keys.items():
-        kind, body, *_ = key.split()
+        kind, body = key.split()[:2]
         lines.append(f"{address_of(network, name)},{name},{name}.{DOMAIN} {kind} {body}")
     return "\n".join(lines) + "\n"

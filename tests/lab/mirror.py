@@ -41,7 +41,7 @@ def parse_list(text: str) -> list[Source]:
         rest = " ".join(words[1:])
         options = ""
         if rest.startswith("["):
-            options, _, rest = rest[1:].partition("]")
+            options, rest = rest[1:].partition("]")[::2]
         uri, suite, *components = rest.split()
         found.append(Source(uri, suite, tuple(components), tuple(shlex.split(options))))
     return found
@@ -78,7 +78,7 @@ def _stanzas(text: str) -> Iterable[dict[str, str]]:
         elif line[0].isspace():
             fields[name] = f"{fields[name]} {line.strip()}"
         else:
-            name, _, value = line.partition(":")
+            name, value = line.partition(":")[::2]
             name = name.strip().lower()
             fields[name] = value.strip()
 
@@ -111,7 +111,7 @@ def configured_sources() -> list[Source]:
 
 def own_release() -> str:
     for line in Path("/etc/os-release").read_text().splitlines():
-        name, _, value = line.partition("=")
+        name, value = line.partition("=")[::2]
         if name == "VERSION_CODENAME":
             return value.strip('"')
     raise LabError("/etc/os-release names no VERSION_CODENAME: the lab needs a Debian release")

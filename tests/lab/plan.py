@@ -73,7 +73,7 @@ def parse_releases(pairs: Sequence[str]) -> dict[str, str]:
     """Read ``host=release`` pairs."""
     releases = {}
     for pair in pairs:
-        host, _, release = pair.partition("=")
+        host, release = pair.partition("=")[::2]
         check_hosts([host])
         if release not in RELEASES:
             raise LabError(f"--release {pair}: the releases are {', '.join(RELEASES)}")

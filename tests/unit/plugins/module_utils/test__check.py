@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from ansible_collections.mailops.cyrus.plugins.module_utils import _check, _dlist, _report
@@ -160,8 +160,11 @@ class Lab:
             Side(name, cast(Session, server), server.listing)
             for name, server in (("imap1", self.master), ("imap2", self.replica))
         )
-        log = cast("SyncLog | None", self.log)
-        note = lambda *noted: self.progress.append(noted)  # noqa: E731
+        log: SyncLog | None = cast(Any, self.log)
+
+        def note(user: str, done: int, total: int) -> None:
+            self.progress.append((user, done, total))
+
         return Check(master, replica, level, log, settle, note).run()
 
 

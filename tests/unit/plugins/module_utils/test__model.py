@@ -50,7 +50,7 @@ RECORD = (
 
 
 def mailbox(release: str) -> Mailbox:
-    (found,) = State.parse([SYNTHETIC[release]]).mailboxes.values()
+    (found,) = list(State.parse([SYNTHETIC[release]]).mailboxes.values())
     return found
 
 

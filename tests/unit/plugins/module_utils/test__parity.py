@@ -296,10 +296,10 @@ def raw(message: Message, flags: Iterable[str] = ()) -> bytes:
     ).encode()
 
 
-def records(mine: Iterable[bytes], copy: Iterable[bytes]) -> list[tuple[object, ...]]:
+def records(master: Iterable[bytes], replica: Iterable[bytes]) -> list[tuple[object, ...]]:
     return [
         (d.kind, d.uid, d.field, d.master, d.replica)
-        for d in _parity.compare_records("anna", "user.anna", mine, copy, lambda: None)
+        for d in _parity.compare_records("anna", "user.anna", master, replica, lambda: None)
     ]
 
 
