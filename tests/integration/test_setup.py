@@ -32,7 +32,7 @@ from cryptography.x509.oid import NameOID
 from . import lab
 
 MASTER = "imap1"
-REPLICAS = ["imap2", "imap3"]
+REPLICAS = ("imap2", "imap3")
 STORE = [MASTER, *REPLICAS]
 SECRETS = lab.LAB_DIR / "cyrus-secrets" / "store1"
 USER = "setuptest"
