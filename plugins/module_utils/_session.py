@@ -44,6 +44,10 @@ _PLAIN_RECORD = re.compile(
 )
 
 
+# A listed name that needs no parsing, which is most of them.
+_PLAIN_LISTED = re.compile(rb'LIST \([^()"{]*\) "(.)" ([A-Za-z0-9/._-]+)\Z')
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a server said to one request: its lines without ``* ``, and why it refused, if so."""
@@ -146,31 +150,40 @@ class Session:
         for line in self._lines():
             if not line.upper().startswith(b"LIST ("):
                 continue
-            delimiter, name = (self._parse(line) + [None] * 4)[2:4]
-            if not isinstance(delimiter, str) or not isinstance(name, str):
-                raise self._wire.error(f"lists a mailbox without a name: {line[:60]!r}")
+            delimiter, name = self._listed(line)
             yield _names.internal(name, delimiter, self.endpoint.virtdomains)
 
+    def _listed(self, line: bytes) -> tuple[str, str]:
+        plain = _PLAIN_LISTED.match(line)
+        if plain is not None:
+            return plain.group(1).decode(), plain.group(2).decode()
+        delimiter, name = (self._parse(line) + [None] * 4)[2:4]
+        if not isinstance(delimiter, str) or not isinstance(name, str):
+            raise self._wire.error(f"lists a mailbox without a name: {line[:60]!r}")
+        return delimiter, name
+
     def _pipeline(self, requests: Iterable[str], read: Callable[[], T]) -> Iterator[T]:
-        todo = iter(requests)
+        todo = map(self._request_line, requests)
         sizes: deque[int] = deque()
-        more = True
         while True:
-            out = []
-            while more and len(sizes) < _WINDOW_REQUESTS and sum(sizes) < _WINDOW_BYTES:
-                request = next(todo, None)
-                if request is None:
-                    more = False
-                    break
-                line = self._request_line(request)
-                out.append(line)
-                sizes.append(len(line))
-            if out:
-                self._wire.send(b"".join(out))
+            # Filled up again when half of it is answered: few writes, and no pause either.
+            if len(sizes) <= _WINDOW_REQUESTS // 2:
+                self._send_window(todo, sizes)
             if not sizes:
                 return
             yield read()
             sizes.popleft()
+
+    def _send_window(self, todo: Iterator[bytes], sizes: deque[int]) -> None:
+        lines = []
+        while len(sizes) < _WINDOW_REQUESTS and sum(sizes) < _WINDOW_BYTES:
+            line = next(todo, None)
+            if line is None:
+                break
+            lines.append(line)
+            sizes.append(len(line))
+        if lines:
+            self._wire.send(b"".join(lines))
 
     def _request_line(self, request: str) -> bytes:
         self._tag += 1
