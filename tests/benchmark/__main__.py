@@ -30,7 +30,6 @@ PLACE = "/root/benchmark"
 
 COLUMNS = (
     "messages a mailbox",
-    "level",
     "`sync_client -A`",
     "parity",
     "ratio",
@@ -68,13 +67,13 @@ def drained() -> bool:
     return not lab.ssh(MASTER, f"ls /var/lib/cyrus/sync/{CHANNEL}").stdout.split()
 
 
-def measure(level: str) -> list[dict[str, Any]]:
-    command = f"python3 {PLACE}/on_master.py {REPLICA} {CHANNEL} {level} {ROUNDS}"
+def measure() -> list[dict[str, Any]]:
+    command = f"python3 {PLACE}/on_master.py {REPLICA} {CHANNEL} summary {ROUNDS}"
     rounds: list[dict[str, Any]] = json.loads(lab.ssh(MASTER, command, timeout=3600).stdout)
     return rounds
 
 
-def row(messages: int, level: str, rounds: list[dict[str, Any]]) -> str:
+def row(messages: int, rounds: list[dict[str, Any]]) -> str:
     """Medians of all rounds; the ratio is the median of the rounds' own ratios."""
     sync = statistics.median(entry["sync"]["seconds"] for entry in rounds)
     parity = statistics.median(entry["parity"]["seconds"] for entry in rounds)
@@ -83,7 +82,7 @@ def row(messages: int, level: str, rounds: list[dict[str, Any]]) -> str:
     )
     memory = max(entry["parity"]["megabytes"] for entry in rounds)
     return (
-        f"| {messages} | {level} | {sync:.2f} s | {parity:.2f} s | {ratio:.2f} "
+        f"| {messages} | {sync:.2f} s | {parity:.2f} s | {ratio:.2f} "
         f"| {USERS / parity:.0f} | {USERS * FOLDERS / parity:.0f} | {memory:.0f} MB |"
     )
 
@@ -99,9 +98,8 @@ def main() -> None:
         lab.lab("snapshot", "restore", "benchmark")
         say(f"{USERS} users with {FOLDERS} mailboxes of {messages} messages")
         fill(messages)
-        for level in ("summary", "messages"):
-            rows.append(row(messages, level, measure(level)))
-            say(rows[-1])
+        rows.append(row(messages, measure()))
+        say(rows[-1])
     print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     print("\n".join(rows))
     print(f"\n{os.cpu_count()} cores carry all hosts; {ROUNDS} rounds each.")
