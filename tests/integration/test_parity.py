@@ -25,7 +25,9 @@ import pytest
 from tests.lab import content, plant
 
 from . import lab
+from .test_setup import certificate
 
+ETC = "/etc/cyrus-replication"
 MASTER, REPLICA, OTHER = "imap1", "imap2", "imap3"
 BUSY_RUNS = 30 if os.environ.get("TEST_LONG") else 3
 
@@ -161,6 +163,41 @@ def test_replica_that_is_down(tmp_path: Path) -> None:
         _run, document = status(tmp_path)
         assert channel(document, REPLICA)["link"]["ok"] is False
         assert channel(document, OTHER)["link"]["ok"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "own_authority", "sentence"),
+    [
+        (REPLICA, (-30, -1), True, "certificate has expired"),
+        (REPLICA, (-1, 30), False, "self-signed certificate|self signed certificate"),
+        (OTHER, (-1, 30), True, "Hostname mismatch"),
+    ],
+    ids=["expired", "foreign", "another host's"],
+)
+def test_wrong_certificate_is_told(
+    tmp_path: Path, name: str, days: tuple[int, int], own_authority: bool, sentence: str
+) -> None:
+    made = certificate(tmp_path, name, days, own_authority)
+    lab.ssh(REPLICA, f"cp -a {ETC}/cert.pem /root/cert.kept; cp -a {ETC}/key.pem /root/key.kept")
+    try:
+        lab.ssh(REPLICA, f"cat > {ETC}/cert.pem", data=made.read_text())
+        lab.ssh(REPLICA, f"cat > {ETC}/key.pem", data=made.with_suffix(".key").read_text())
+        lab.ssh(REPLICA, "systemctl restart cyrus-link@server")
+        _run, document = status(tmp_path)
+        found = parity(tmp_path, fails=True)
+    finally:
+        lab.ssh(
+            REPLICA,
+            f"mv /root/cert.kept {ETC}/cert.pem; mv /root/key.kept {ETC}/key.pem;"
+            " systemctl restart cyrus-link@server",
+        )
+    assert found[REPLICA]["in_sync"] is None
+    for reason in (
+        channel(document, REPLICA)["link"]["reason"],
+        found[REPLICA]["unknown"][0]["reason"],
+    ):
+        assert f"{REPLICA}: its certificate is not accepted" in reason
+        assert any(part in reason for part in sentence.split("|")), reason
 
 
 def test_not_in_sync_may_be_told_without_failing(tmp_path: Path) -> None:
