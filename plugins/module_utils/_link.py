@@ -41,11 +41,11 @@ def _is_ipv6(address: str) -> bool:
         return False
 
 
-def client(port: int, address: str, remote_port: int, peer: str) -> str:
+def client(local: str, port: int, address: str, remote_port: int, peer: str) -> str:
     """A master's end: a local port that leads to the replica named `peer` and nobody else."""
     host = f"[{address}]" if _is_ipv6(address) else address
     return (
-        f"{_COMMON}client = yes\n\n[replication]\naccept = 127.0.0.1:{port}\n"
+        f"{_COMMON}client = yes\n\n[replication]\naccept = {local}:{port}\n"
         f"connect = {host}:{remote_port}\ndelay = yes\ncheckHost = {peer}\n"
     )
 

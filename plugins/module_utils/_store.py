@@ -29,6 +29,7 @@ PRIVATE_DIR = "/run/cyrus/private"
 CSYNC_SOCKET = f"{PRIVATE_DIR}/csync"
 IMAP_SOCKET = f"{PRIVATE_DIR}/imap"
 CSYNC_PORT = 2005
+FIRST_CHANNEL_ADDRESS = ipaddress.IPv4Address("127.0.0.2")
 FIRST_CHANNEL_PORT = 12005
 
 # Cyrus knows these from the development version before its next release.
@@ -98,9 +99,14 @@ class Store:
             found[host.name] = channel
         return found
 
-    def channel_port(self, name: str) -> int:
-        """The local end of the link to a host."""
-        return FIRST_CHANNEL_PORT + [host.name for host in self.hosts].index(name)
+    def channel_end(self, name: str) -> tuple[str, int]:
+        """The local end of the link to a host, address and port.
+
+        Each has an address of its own: sync_client's lock on a user is named after the address it
+        is given, so a replica that hangs would hold up all others behind the same one.
+        """
+        index = [host.name for host in self.hosts].index(name)
+        return str(FIRST_CHANNEL_ADDRESS + index), FIRST_CHANNEL_PORT + index
 
 
 @dataclass(frozen=True)
@@ -163,8 +169,8 @@ def _sending(store: Store, me: str, site: Mapping[str, str], version: tuple[int,
         if store.link == "plain":
             where, port = host.address, store.link_port
         else:
-            where, port = "127.0.0.1", store.channel_port(name)
-            links[channel] = _link.client(port, host.address, store.link_port, name)
+            where, port = store.channel_end(name)
+            links[channel] = _link.client(where, port, host.address, store.link_port, name)
         settings.update(
             {
                 f"{channel}_sync_host": where,

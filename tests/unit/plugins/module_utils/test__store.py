@@ -24,12 +24,17 @@ def test_master_sends_to_every_replica_through_its_link() -> None:
     plan = _store.plan(store(), "imap1", "master", "imap1", {}, V3_6)
     assert plan.channels == ["imap2", "imap3"]
     assert plan.settings["sync_log_channels"] == "imap2 imap3"
-    assert plan.settings["imap3_sync_host"] == "127.0.0.1"
+    assert plan.settings["imap3_sync_host"] == "127.0.0.4"
     assert plan.settings["imap3_sync_port"] == "12007"
-    assert "accept = 127.0.0.1:12007\nconnect = 198.51.100.13:2015" in plan.links["imap3"]
+    assert "accept = 127.0.0.4:12007\nconnect = 198.51.100.13:2015" in plan.links["imap3"]
     assert "checkHost = imap3" in plan.links["imap3"]
     assert "verifyChain = yes" in plan.links["imap3"]
     assert set(plan.services) == {"privcsync", "privimap"}
+
+
+def test_no_two_channels_share_the_name_of_a_lock() -> None:
+    settings = _store.plan(store(), "imap1", "master", "imap1", {}, V3_6).settings
+    assert settings["imap2_sync_host"] != settings["imap3_sync_host"]
 
 
 def test_replica_listens_to_its_upstream_only() -> None:
