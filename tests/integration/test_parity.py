@@ -342,7 +342,7 @@ def test_each_planted_difference_is_named(tmp_path: Path) -> None:
     plant.flag(REPLICA, "anna", "INBOX", 1)
     plant.expunge(REPLICA, "anna.meier", "INBOX", 2)
     uid = plant.append(REPLICA, "ben", "INBOX", message)
-    plant.acl(REPLICA, "carla", "INBOX", "zoe", "lrs")
+    plant.acl(REPLICA, "carla", "INBOX", "zoe", "lr")
     plant.subscribe(REPLICA, "carla", "INBOX/Sent", on=False)
     plant.mailbox_annotation(REPLICA, "dieter", "INBOX", "/private/comment", "planted")
     plant.create_mailbox(REPLICA, "dieter", "INBOX/Planted")

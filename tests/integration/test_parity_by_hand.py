@@ -122,6 +122,7 @@ def files(host: str) -> str:
 
 
 def test_equal_and_nothing_is_changed(inventory: Path) -> None:
+    parity(inventory)
     before = {host: files(host) for host in (MASTER, REPLICA)}
     for level in ("summary", "messages"):
         run, document = parity(inventory, cyrus_parity_level=level)
