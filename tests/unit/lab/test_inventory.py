@@ -7,12 +7,10 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from pathlib import Path
 
-import pytest
+import yaml
 
 from tests.lab.inventory import inventory, known_hosts, owner, ssh_arguments
 from tests.lab.plan import HOSTS
-
-yaml = pytest.importorskip("yaml")
 
 NETWORK = IPv4Network("198.51.100.0/24")
 LAB = {"lab_id": "lab2", "lab_user_password": "p: #w", "cyrus_admin_password": "{x}"}
