@@ -382,7 +382,7 @@ def test_replica_without_power_holds_up_nobody_and_catches_up(gone: str) -> None
     lab.lab("poweroff", gone)
     try:
         word = append()
-        for _ in range(5):
+        for _turn in range(5):
             arrives(append(), 10, [name for name in REPLICAS if name != gone])
     finally:
         lab.lab("boot", gone)
