@@ -139,6 +139,7 @@ class Configuration:
             self.plan.services,
             extra,
             list(request.store.channels().values()),
+            self.plan.taken_over,
         )
 
     def _never_served(self, text: str) -> bool:

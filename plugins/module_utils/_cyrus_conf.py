@@ -189,18 +189,24 @@ def is_clean(text: str) -> bool:
 
 
 def _mark(
-    entry: Entry, master: bool, extra: Collection[str], channels: Collection[str]
+    entry: Entry, master: bool, extra: Collection[str], channels: Collection[str], nameless: bool
 ) -> str | None:
     programs = entry.programs
     if entry.section == "SERVICES":
         if entry.name in extra or "sync_server" in programs:
             return REPLACED_MARK
         return None if master or programs & _KEPT_ON_REPLICA else REPLICA_MARK
-    if "sync_client" in programs and any(c in entry.command for c in channels):
+    if "sync_client" in programs and _runs_on(entry.command, channels, nameless):
         return REPLACED_MARK
     if not master and programs & {"sync_client", "cyr_expire"}:
         return REPLICA_MARK
     return None
+
+
+def _runs_on(command: Collection[str], channels: Collection[str], nameless: bool) -> bool:
+    if any(channel in command for channel in channels):
+        return True
+    return nameless and "-n" not in command
 
 
 def render(
@@ -209,10 +215,12 @@ def render(
     own: Mapping[str, str],
     extra: Mapping[str, str] | None = None,
     channels: Collection[str] = (),
+    nameless: bool = False,
 ) -> str:
     """The site's text for a role, with our services `own` and the site's additions `extra`.
 
-    `channels` are ours: a client that the site runs on one of them is turned off.
+    `channels` are ours: a client that the site runs on one of them is turned off; with `nameless`
+    also the one on the channel without a name.
     """
     base = strip(text)
     if base and not base.endswith("\n"):
@@ -226,7 +234,7 @@ def render(
                 f"cyrus.conf, line {entry.line + 1}: rename service {entry.name}, "
                 "the collection needs this name for its own"
             )
-        mark = _mark(entry, role == "master", extra, channels)
+        mark = _mark(entry, role == "master", extra, channels, nameless)
         if mark:
             lines[entry.line] = mark + lines[entry.line]
     services = {**own, **(extra if role == "master" else {})}

@@ -19,9 +19,10 @@ from typing import Any
 from . import _endpoints, _report
 from ._check import Check, Findings, Progress, Side, Unknown
 from ._errors import ReplicationError
-from ._install import Install
+from ._install import Install, switch
 from ._report import Subject
 from ._session import Session
+from ._store import NAMELESS
 from ._synclog import SyncLog
 from ._wire import Endpoint
 
@@ -47,9 +48,25 @@ def pair_of(options: Mapping[str, Any]) -> Pair:
         Subject(options["store"], *names, options["level"], options["epoch"]),
         _master(options["master"]),
         _replica(options["replica"], channel, install),
-        SyncLog(install.config_directory, channel) if install else None,
+        _log(install, channel) if install and channel is not None else None,
         options["settle"],
     )
+
+
+def _log(install: Install, channel: str) -> SyncLog:
+    """The channel's log; a channel that nobody writes would look as if nothing waited."""
+    logged = install.setting("sync_log_channels", NAMELESS).split()
+    if not switch(install.setting("sync_log", "no")):
+        raise ReplicationError(
+            "this host has sync_log off in imapd.conf: it logs to no channel, so leave the channel "
+            "out or turn sync_log on"
+        )
+    if (channel or NAMELESS) not in logged:
+        raise ReplicationError(
+            f"this host logs to the channels {' '.join(logged)}, not to {channel or NAMELESS}: "
+            "give one of them"
+        )
+    return SyncLog(install.config_directory, channel)
 
 
 def _master(given: Mapping[str, Any]) -> Endpoint:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import _link
@@ -31,6 +31,8 @@ IMAP_SOCKET = f"{PRIVATE_DIR}/imap"
 CSYNC_PORT = 2005
 FIRST_CHANNEL_ADDRESS = ipaddress.IPv4Address("127.0.0.2")
 FIRST_CHANNEL_PORT = 12005
+# As Cyrus writes the channel without a name in sync_log_channels.
+NAMELESS = '""'
 
 # Cyrus knows these from the development version before its next release.
 _READONLY_SINCE = (3, 3)
@@ -119,6 +121,7 @@ class Plan:
     channels: list[str]
     links: dict[str, str] = field(default_factory=dict)
     hosts_allow: list[str] = field(default_factory=list)
+    taken_over: bool = False  # a site's own replication to a host of the store
 
 
 def secrets(store: Store, me: str, password: str) -> str:
@@ -157,9 +160,15 @@ def _sending(store: Store, me: str, site: Mapping[str, str], version: tuple[int,
     channels = {name: channel for name, channel in store.channels().items() if name != me}
     settings = {"sync_log": "1"}
     own = site.get("sync_log_channels", "")
-    if not own and site.get("sync_log", "0").lower() in {"1", "y", "yes", "t", "true", "on"}:
+    taken_over = site.get("sync_host") in {
+        word for h in store.hosts for word in (h.name, h.address)
+    }
+    if taken_over:
+        # What the site replicated on the channel without a name goes to one of ours now.
+        own = " ".join(word for word in own.split() if word != NAMELESS)
+    elif not own and site.get("sync_log", "0").lower() in {"1", "y", "yes", "t", "true", "on"}:
         # Naming channels would silence the one without a name, which the site uses.
-        own = '""'
+        own = NAMELESS
     settings["sync_log_channels"] = _words(own, *channels.values())
     if version >= _MAXWAIT_SINCE:
         settings["sync_reconnect_maxwait"] = "5s"
@@ -180,7 +189,7 @@ def _sending(store: Store, me: str, site: Mapping[str, str], version: tuple[int,
                 f"{channel}_sync_repeat_interval": "1",
             }
         )
-    return Plan(settings, set(), {}, list(channels.values()), links)
+    return Plan(settings, set(), {}, list(channels.values()), links, taken_over=taken_over)
 
 
 def _receiving(
@@ -255,4 +264,4 @@ def plan(
         "privimap": f'cmd="imapd" listen="{IMAP_SOCKET}"',
         **part.services,
     }
-    return Plan(settings, part.absent, services, part.channels, part.links, part.hosts_allow)
+    return replace(part, settings=settings, services=services)

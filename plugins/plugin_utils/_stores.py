@@ -52,7 +52,12 @@ def stores(hostvars: HostVars, hosts: Iterable[str]) -> list[Store]:
     """The stores of some hosts, by name."""
     by_store: dict[str, list[str]] = {}
     for host in hosts:
-        by_store.setdefault(str(hostvars[host]["cyrus_store"]), []).append(host)
+        store = hostvars[host].get("cyrus_store")
+        if not store:
+            raise ReplicationError(
+                f"{host} has no cyrus_store: set it, or name another group in cyrus_hosts"
+            )
+        by_store.setdefault(str(store), []).append(host)
     return [_store(name, hostvars, sorted(own)) for name, own in sorted(by_store.items())]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 from collections.abc import Sequence
 
 from .errors import LabError
@@ -48,6 +49,8 @@ def remove(settings: Settings) -> None:
         return
     for name in _FILES:
         (settings.folder / name).unlink(missing_ok=True)
+    # What the playbook setup has made up for the lab's stores.
+    shutil.rmtree(settings.folder / "cyrus-secrets", ignore_errors=True)
     if not any(settings.folder.iterdir()):
         settings.folder.rmdir()
 

@@ -228,3 +228,12 @@ def test_a_replica_never_serves_sends_or_expires(text: str) -> None:
         assert not entry.programs & {"sync_client", "cyr_expire"}
         if entry.section == "SERVICES":
             assert entry.name in OWN or "ptloader" in entry.programs
+
+
+def test_client_without_a_channel_is_replaced_where_it_is_taken_over() -> None:
+    text = 'START {\n  old cmd="sync_client -r"\n  far cmd="sync_client -r -n far"\n}\n'
+    kept = _cyrus_conf.render(text, "master", {}, channels=["imap2"])
+    assert kept == text
+    taken = _cyrus_conf.render(text, "master", {}, channels=["imap2"], nameless=True)
+    assert [entry.name for entry in _cyrus_conf.parse(taken)] == ["far"]
+    assert _cyrus_conf.strip(taken) == text

@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.mailops.cyrus.plugins.module_utils import _endpoints, _pair, _report
 from ansible_collections.mailops.cyrus.plugins.module_utils._check import Findings, Unknown
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
-from ansible_collections.mailops.cyrus.plugins.module_utils._install import Install
+from ansible_collections.mailops.cyrus.plugins.module_utils._install import Install, MailboxEntry
 from ansible_collections.mailops.cyrus.plugins.module_utils._parity import Difference, Tally
 from ansible_collections.mailops.cyrus.plugins.module_utils._report import Subject
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import Store
@@ -114,11 +114,17 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def install(names: Iterable[tuple[str, str]]) -> Any:
-    entries = [SimpleNamespace(name=name, type=kind) for name, kind in names]
-    settings = {"imap2_sync_authname": "repl", "imap2_sync_password": "secret"}
-    return SimpleNamespace(
-        mailboxes=lambda: entries, settings=settings, config_directory="/nowhere"
-    )
+    entries = [MailboxEntry(name, kind, "default", "", None) for name, kind in names]
+    settings = {
+        "configdirectory": "/nowhere",
+        "sync_log": "yes",
+        "sync_log_channels": "imap2",
+        "imap2_sync_authname": "repl",
+        "imap2_sync_password": "secret",
+    }
+    found = Install("/nowhere", "/etc/imapd.conf", "/etc/cyrus.conf", settings)
+    found.mailboxes = lambda timeout=0.0: iter(entries)  # type: ignore[method-assign]
+    return found
 
 
 def pair(**changes: Any) -> _pair.Pair:
@@ -233,3 +239,24 @@ def test_login_of_the_channel_is_taken_where_none_is_given(
     monkeypatch.setattr(Install, "discover", lambda: install([]))
     made = _pair.pair_of(options(replica={**ENDPOINT, "name": "imap2", "host": "h"}))
     assert (made.replica.user, made.replica.password) == ("repl", "secret")
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"sync_log_channels": "imap3"}, r"channels imap3, not to imap2"),
+        ({"sync_log_channels": ""}, r"not to imap2"),
+        ({"sync_log": "no"}, r"sync_log off"),
+    ],
+)
+def test_channel_that_is_not_logged_is_refused(settings: dict[str, str], reason: str) -> None:
+    host = install([])
+    host.settings.update(settings)
+    with pytest.raises(ReplicationError, match=reason):
+        _pair._log(host, "imap2")
+
+
+def test_channel_without_a_name() -> None:
+    host = install([])
+    del host.settings["sync_log_channels"]
+    assert _pair._log(host, "").folder == "/nowhere/sync/"

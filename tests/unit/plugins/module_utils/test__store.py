@@ -75,6 +75,18 @@ def test_a_site_s_own_channels_stay(site: dict[str, str], channels: str) -> None
     assert plan.settings["sync_log_channels"] == channels
 
 
+def test_a_site_s_own_replication_to_the_store_is_taken_over() -> None:
+    site = {"sync_log": "yes", "sync_log_channels": '"" squatter', "sync_host": "imap2"}
+    plan = _store.plan(store(), "imap1", "master", "imap1", site, V3_6)
+    assert plan.taken_over
+    assert plan.settings["sync_log_channels"] == "squatter imap2 imap3"
+    elsewhere = _store.plan(
+        store(), "imap1", "master", "imap1", {**site, "sync_host": "offsite"}, V3_6
+    )
+    assert not elsewhere.taken_over
+    assert elsewhere.settings["sync_log_channels"] == '"" squatter imap2 imap3'
+
+
 def test_a_site_s_administrators_stay() -> None:
     plan = _store.plan(store(), "imap1", "master", "imap1", {"admins": "root anna"}, V3_6)
     assert plan.settings["admins"] == "root anna cyrus"
