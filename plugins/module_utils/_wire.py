@@ -85,7 +85,7 @@ class Wire:
             raise self.error(f"does not answer at {point.place}: is the host up?") from None
         except ConnectionRefusedError:
             raise self.error(
-                f"nothing listens at {point.place}: is Cyrus running there, and its link?"
+                f"nothing listens at {point.place}: is the server running there?"
             ) from None
         except OSError as error:
             reason = error.strerror or str(error)

@@ -87,7 +87,7 @@ options:
         description: The admin's password.
         type: str
       tls:
-        description: Whether and when TLS begins; the server's certificate is always verified.
+        description: Whether and when TLS begins; with it, the server's certificate is verified.
         type: str
         choices: [none, starttls, implicit]
         default: none
@@ -98,10 +98,10 @@ options:
         description: Certificate to show to the server.
         type: path
       key_file:
-        description: Key of O(master.cert_file).
+        description: Key of that certificate.
         type: path
       tls_name:
-        description: Name that the server's certificate must have, O(master.host) by default.
+        description: Name that the server's certificate must have; the host's by default.
         type: str
       virtdomains:
         description: Whether the server has virtual domains.
@@ -188,8 +188,8 @@ epoch:
   type: int
 in_sync:
   description:
-    - V(false) where anything differs, else null where something lags, is unknown or was skipped,
-      else V(true).
+    - V(false) where anything differs, else null where something lags, is unknown or was skipped
+      (C(skipped) in RV(report)), else V(true).
   returned: success
   type: bool
 seconds:

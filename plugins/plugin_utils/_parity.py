@@ -99,7 +99,7 @@ def summary(document: Mapping[str, Any]) -> dict[str, Any]:
 def lines(documents: Iterable[Mapping[str, Any]]) -> list[str]:
     """The table, and below it the first of what is not equal."""
     rows = [
-        ["store", "master", "replica", "in sync", "users", "mailboxes", "differ", "lag", "unknown"]
+        ["store", "master", "replica", "in sync", "users", "mailboxes", "differ", "lagging", "unknown"]
     ]
     details = []
     for document in documents:

@@ -300,9 +300,9 @@ def test_lines_of_a_report() -> None:
         ),
     ]
     assert _parity.lines(documents) == [
-        "store   master  replica  in sync  users  mailboxes  differ  lag  unknown",
-        "store1  imap1   imap2    yes      8      30         0       0    0",
-        "store1  imap1   imap3    NO       8      30         3       0    1",
+        "store   master  replica  in sync  users  mailboxes  differ  lagging  unknown",
+        "store1  imap1   imap2    yes      8      30         0       0        0",
+        "store1  imap1   imap3    NO       8      30         3       0        1",
         "store1, replica imap3:",
         "  differences: 1 message_flags, 1 server_annotation, 1 user",
         "    message_flags user.anna.Sent UID 7: \\seen is True on the master, "
