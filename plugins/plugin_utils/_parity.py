@@ -99,7 +99,17 @@ def summary(document: Mapping[str, Any]) -> dict[str, Any]:
 def lines(documents: Iterable[Mapping[str, Any]]) -> list[str]:
     """The table, and below it the first of what is not equal."""
     rows = [
-        ["store", "master", "replica", "in sync", "users", "mailboxes", "differ", "lagging", "unknown"]
+        [
+            "store",
+            "master",
+            "replica",
+            "in sync",
+            "users",
+            "mailboxes",
+            "differ",
+            "lagging",
+            "unknown",
+        ]
     ]
     details = []
     for document in documents:

@@ -265,3 +265,27 @@ def test_bad_peer_is_one_sentence(words: str, seconds: float, sentence: str) -> 
         )
     assert sentence in done.stdout, done.stdout + done.stderr
     assert '"in_sync": null' in done.stdout
+
+
+def clients() -> list[str]:
+    """Command lines of the replication clients that run on the master."""
+    return lab.ssh(MASTER, "pgrep -a -x sync_client || true").stdout.splitlines()
+
+
+def test_setup_takes_the_pair_over(inventory: Path) -> None:
+    """Mail, settings and accounts stay; the old client ends, so that nothing waits for ever."""
+    assert len(clients()) == 1
+    changes = {"cyrus_admin_password": PASSWORD, "cyrus_parity_channel": None}
+    for turn in range(2):
+        run = lab.playbook("setup", source=inventory, extra=changes)
+        assert run.rc == 0, run.output
+        assert turn == 0 or run.changed() == 0, run.output
+    assert [line.split(" ", 1)[1] for line in clients()] == [
+        "/usr/lib/cyrus/bin/sync_client -R -l -n ns1"
+    ]
+    assert "sync_log_channels: ns1\n" in lab.ssh(MASTER, "cat /etc/imapd.conf").stdout
+    run, document = parity(inventory, cyrus_parity_level="messages")
+    assert run.rc == 0, run.output
+    assert document["in_sync"] is True
+    assert document["epoch"] == 1
+    assert document["compared"]["messages"] >= 4
