@@ -36,6 +36,7 @@ _NAMES_PER_REQUEST = 100
 # More differences than these are counted, not listed.
 MAX_DIFFERENCES = 20000
 _LOOK_AGAIN_AFTER = 0.5
+_SCRIPT_MAILBOXES_SINCE = (3, 5)
 # So many looks have to find a difference alike; one more where its mailbox was logged meanwhile,
 # since sync_client logs a locked mailbox again instead of replicating it.
 _ENOUGH_LOOKS = 2
@@ -236,6 +237,7 @@ class Check:
         names = frozenset(self._master.listing()), frozenset(self._replica.listing())
         scopes = [s for s in scopes_of(names[0] | names[1]) if users is None or s.user in users]
         look = _Look(names)
+        look.to_open += self._script_mailboxes(names[0] | names[1], users)
         for done, (scope, mine, copy) in enumerate(self._in_lockstep(scopes)):
             self._compare_scope(look, scope, mine, copy)
             self._progress("users and groups of shared mailboxes " + verb, done + 1, len(scopes))
@@ -246,6 +248,20 @@ class Check:
         lone = look.lone_users
         look.found = [self._named(d) for d in look.found if not self._is_leftover(d, lone)]
         return look
+
+    def _script_mailboxes(
+        self, names: Iterable[str], users: set[str | None] | None
+    ) -> Iterator[tuple[str | None, str]]:
+        """Where newer Cyrus keeps scripts. GET MAILBOXES passes over these, and META tells what a
+        database says of them."""
+        versions = self._master.session.version, self._replica.session.version
+        if any(version is not None and version < _SCRIPT_MAILBOXES_SINCE for version in versions):
+            return
+        for name in sorted(names):
+            user = _names.owner(name)
+            wanted = users is None or user in users
+            if wanted and _names.is_sieve(name) and not _names.is_deleted(name):
+                yield user, name
 
     def _in_lockstep(
         self, scopes: list[Scope]
@@ -338,7 +354,8 @@ class Check:
         a user who is on one side only, which is one difference already."""
         if difference.kind == "seen":
             return difference.master is None and difference.field not in self._names
-        return difference.kind == "quota_limit" and difference.user in lone_users
+        of_user = difference.kind == "quota_limit" or _names.is_sieve(difference.mailbox or "")
+        return of_user and difference.user in lone_users
 
     def _named(self, difference: Difference) -> Difference:
         """Seen state is told by a mailbox's unique id; an administrator wants its name."""
@@ -356,6 +373,10 @@ class Check:
         self, look: _Look, user: str | None, name: str, reasons: tuple[str | None, str | None]
     ) -> None:
         """That a mailbox was not compared: a difference where only one side can open it."""
+        if reasons[0] != reasons[1] and _names.is_sieve(name):
+            sides = (None if reason else name for reason in reasons)
+            look.add([Difference("mailbox", user, name, None, "mailbox", *sides)])
+            return
         if reasons[0] != reasons[1]:
             look.add([Difference("index", user, name, None, "open", *map(_opens, reasons))])
             return

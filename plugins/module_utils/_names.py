@@ -32,7 +32,10 @@ def is_deleted(mailbox: str) -> bool:
 
 def is_sieve(mailbox: str) -> bool:
     """Whether the mailbox is where newer Cyrus keeps a user's scripts (option sieve_folder)."""
-    return mailbox.endswith(".#sieve") or (is_deleted(mailbox) and ".#sieve." in mailbox)
+    parts = mailbox.rpartition("!")[2].split(".")
+    if parts[0] == "DELETED":
+        parts = parts[1:-1]
+    return len(parts) == 3 and parts[0] == "user" and parts[2] == "#sieve"
 
 
 def internal(external: str, delimiter: str, virtdomains: bool = False) -> str:

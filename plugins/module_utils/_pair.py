@@ -10,6 +10,7 @@ understood becomes an unknown in the report, never an error that hides the rest.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
@@ -43,6 +44,8 @@ def pair_of(options: Mapping[str, Any]) -> Pair:
     """From the options of the module parity_info; what they leave out is as setup has made it."""
     names = options["master"]["name"], options["replica"]["name"]
     channel = options["channel"]
+    if not 0 <= options["settle"] < math.inf:
+        raise ReplicationError("settle has to be a number of seconds, 0 or more")
     install = None if channel is None else Install.discover()
     return Pair(
         Subject(options["store"], *names, options["level"], options["epoch"]),
@@ -98,11 +101,29 @@ def check(pair: Pair, progress: Progress) -> dict[str, Any]:
 
 def _compare(pair: Pair, progress: Progress) -> Findings:
     with closing(Session(pair.master)) as master, closing(Session(pair.replica)) as replica:
+        if master.is_same_server(replica):
+            raise ReplicationError(
+                f"{pair.master.name} and {pair.replica.name} lead to the same server: give each "
+                "its own address"
+            )
         sides = (
             Side(pair.master.name, master, _listing(pair.master, master)),
             Side(pair.replica.name, replica, _listing(pair.replica, replica)),
         )
-        return Check(*sides, pair.subject.level, pair.log, pair.settle, progress).run()
+        log, unread = _readable(pair.log)
+        findings = Check(*sides, pair.subject.level, log, pair.settle, progress).run()
+        findings.unknown += unread
+        return findings
+
+
+def _readable(log: SyncLog | None) -> tuple[SyncLog | None, list[Unknown]]:
+    """A log that can't be read hides what is on its way, and nothing else."""
+    try:
+        if log is not None:
+            log.backlog()
+    except ReplicationError as error:
+        return None, [Unknown("channel", str(error))]
+    return log, []
 
 
 def _listing(endpoint: Endpoint, session: Session) -> Callable[[], Iterable[str]]:

@@ -45,6 +45,8 @@ def parse(text: str, where: str = RECORD) -> Record:
     """A record from its text; what is not whole is refused, never guessed."""
     try:
         loaded = json.loads(text)
+        if not isinstance(loaded, dict):
+            raise ValueError("it holds no object")
         record = Record(**loaded)
     except (ValueError, TypeError) as error:
         raise ReplicationError(f"{where} is no role record ({error}): restore it") from error

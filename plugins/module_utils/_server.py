@@ -10,10 +10,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import socket
 from typing import Any
 
-from . import _command, _cyrus_conf, _role
+from . import _command, _cyrus_conf, _endpoints, _role
 from ._install import Install, site_settings
 
 _HISTORY_SHOWN = 10
@@ -40,6 +41,7 @@ def describe(found: dict[str, Any], packages: list[str], settings: dict[str, str
         version=None,
         record=None,
         history=[],
+        store_hosts=[],
         layout=None,
         wanted_layout=None,
         services=[],
@@ -50,6 +52,8 @@ def describe(found: dict[str, Any], packages: list[str], settings: dict[str, str
     record = _role.read()
     found["record"] = dataclasses.asdict(record) if record else None
     found["history"] = _role.last_history(_HISTORY_SHOWN)
+    if record and os.path.exists(_endpoints.DESCRIPTION):
+        found["store_hosts"] = [host.name for host in _endpoints.read_store().hosts]
     if Install.find() is None:
         return
     found["installed"] = True

@@ -82,6 +82,11 @@ class Session:
         if self._embedded or not endpoint.path:
             self._login()
 
+    def is_same_server(self, other: Session) -> bool:
+        """Whether both talk to one server, by whatever names."""
+        (here, port), (there, other_port) = self._wire.place, other._wire.place
+        return here == there and (port == other_port or (here == "" and 0 in (port, other_port)))
+
     def close(self) -> None:
         self._wire.close()
 

@@ -119,6 +119,14 @@ class Wire:
         except OSError as error:
             raise self.error(f"TLS at {point.place} fails: {_tls_reason(error)}") from None
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """The server's address and port; the address is empty where it is this host itself."""
+        if self._endpoint.path:
+            return "", 0
+        there, port = self._socket.getpeername()[:2]
+        return "" if there == self._socket.getsockname()[0] else there, port
+
     def send(self, data: bytes) -> None:
         try:
             self._socket.sendall(data)

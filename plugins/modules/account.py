@@ -93,6 +93,8 @@ def main() -> None:
             "accounts": {"type": "list", "elements": "dict", "required": True, "options": ACCOUNT},
         },
         supports_check_mode=True,
+        # The log masks a password by its plain text only, and here it stands inside of a list.
+        no_log=True,
     )
     accounts = [_accounts.Account(**account) for account in module.params["accounts"]]
     try:

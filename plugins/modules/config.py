@@ -206,7 +206,7 @@ ARGUMENTS = {
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, no_log=True)
     try:
         result = _config.carry_out(module.params, module.check_mode)
     except ReplicationError as error:

@@ -270,6 +270,8 @@ def main() -> None:
             "replica": side,
         },
         supports_check_mode=True,
+        # The log masks a password by its plain text only, and here it stands inside of a list.
+        no_log=True,
     )
     try:
         document = check(pair_of(module.params), reporter(module.params["progress"]))

@@ -69,6 +69,11 @@ history:
   returned: success
   type: list
   elements: dict
+store_hosts:
+  description: The hosts of the store as C(setup) has last described it on this host.
+  returned: success
+  type: list
+  elements: str
 layout:
   description:
     - Settings that have to be equal on all hosts of a store, null where Cyrus is not installed.

@@ -16,7 +16,7 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._check import Findin
 from ansible_collections.mailops.cyrus.plugins.module_utils._report import Subject
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import channel_name
 
-from ._stores import HostVars, pair_trouble, stores
+from ._stores import Host, HostVars, pair_trouble, stores
 from ._table import table
 
 SHOWN = 20
@@ -36,7 +36,7 @@ def pairs(hostvars: HostVars, hosts: Iterable[str]) -> list[dict[str, Any]]:
             "trouble": pair_trouble(store, replica),
         }
         for store in stores(hostvars, hosts)
-        for replica in store.replicas
+        for replica in store.replicas or [Host("", None, None, store.trouble)]
     ]
 
 
@@ -53,6 +53,7 @@ def endpoint(host: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         "tls": tls,
         "ca_file": variables.get("cyrus_parity_ca_file"),
         "tls_name": variables.get("cyrus_parity_tls_name"),
+        "virtdomains": variables.get("cyrus_parity_virtdomains"),
     }
     return {key: value for key, value in found.items() if value is not None}
 

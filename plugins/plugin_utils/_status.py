@@ -23,7 +23,7 @@ def reports(hostvars: HostVars, hosts: Iterable[str]) -> list[dict[str, Any]]:
             "master": store.master,
             "epoch": store.epoch,
             "trouble": store.trouble,
-            "hosts": [_host(store, host, hostvars[host.name]) for host in store.hosts],
+            "hosts": [_host(store, host, hostvars.get(host.name, {})) for host in store.hosts],
         }
         for store in stores(hostvars, hosts)
     ]

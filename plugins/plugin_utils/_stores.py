@@ -28,6 +28,7 @@ class Host:
     record: _role.Record | None
     version: str | None
     trouble: str | None
+    store_hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def stores(hostvars: HostVars, hosts: Iterable[str]) -> list[Store]:
 
 def _store(name: str, hostvars: HostVars, names: list[str]) -> Store:
     hosts = tuple(_host(host, hostvars[host].get("cyrus_server") or {}) for host in names)
+    hosts += _forgotten(name, hosts)
     first = next(
         (str(hostvars[h]["cyrus_master"]) for h in names if "cyrus_master" in hostvars[h]), ""
     )
@@ -79,7 +81,25 @@ def _store(name: str, hostvars: HostVars, names: list[str]) -> Store:
     except ReplicationError as error:
         return Store(name, hosts, first or None, None, str(error))
     epoch = decision.epoch if any(records.values()) else None
+    if len(hosts) == 1:
+        trouble = f"store {name} has one host only, {names[0]}: a store needs a replica"
+        return Store(name, hosts, decision.master, epoch, trouble)
     return Store(name, hosts, decision.master, epoch, None)
+
+
+def _forgotten(store: str, hosts: tuple[Host, ...]) -> tuple[Host, ...]:
+    """Hosts that the store's own hosts know and the inventory does not; nobody can ask them."""
+    known = {name for host in hosts for name in host.store_hosts}
+    return tuple(
+        Host(
+            name,
+            None,
+            None,
+            f"{name} is a host of store {store}, and the inventory does not name it there: add it, "
+            "or run setup without it",
+        )
+        for name in sorted(known - {host.name for host in hosts})
+    )
 
 
 def _host(name: str, answer: Mapping[str, Any]) -> Host:
@@ -88,7 +108,7 @@ def _host(name: str, answer: Mapping[str, Any]) -> Host:
     if answer.get("failed") or "installed" not in answer:
         return Host(name, None, None, f"{name} can't be read: {_first_line(answer)}")
     record = _role.Record(**dict(answer["record"])) if answer["record"] else None
-    return Host(name, record, answer["version"], None)
+    return Host(name, record, answer["version"], None, tuple(answer.get("store_hosts") or ()))
 
 
 def _first_line(answer: Mapping[str, Any]) -> str:

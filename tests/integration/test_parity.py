@@ -239,6 +239,35 @@ def test_two_masters_are_unknown(tmp_path: Path) -> None:
         lab.ssh(REPLICA, f"cat > {record}", data=kept)
 
 
+def test_forgotten_replica_is_unknown(tmp_path: Path) -> None:
+    known = lab.inventory()["_meta"]["hostvars"]
+    inventory = tmp_path / "inventory.json"
+    hosts = {name: known[name] for name in (MASTER, REPLICA)}
+    inventory.write_text(json.dumps({"all": {"children": {"cyrus": {"hosts": hosts}}}}))
+    path = tmp_path / "parity.json"
+    run = lab.playbook("parity", source=inventory, extra={"cyrus_parity_report": str(path)})
+    assert run.rc != 0
+    documents = {d["replica"]: d for d in json.loads(path.read_text())}
+    assert documents[REPLICA]["in_sync"] is True
+    assert documents[OTHER]["in_sync"] is None
+    assert "the inventory does not name it" in documents[OTHER]["unknown"][0]["reason"]
+
+
+def test_expiry_on_the_master_is_no_difference(tmp_path: Path) -> None:
+    with user("dieter") as session:
+        session.create("INBOX/Gone")
+        session.delete("INBOX/Gone")
+    parity(tmp_path)
+    deleted = "find /var/lib/cyrus -name mailboxes.db -exec grep -c DELETED.user.dieter.Gone {} +"
+    assert lab.ssh(REPLICA, deleted).stdout.strip() != "0"
+    lab.ssh(
+        MASTER,
+        "setpriv --reuid=cyrus --regid=mail --init-groups"
+        " /usr/lib/cyrus/bin/cyr_expire -E 1 -X 0 -D 0",
+    )
+    parity(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["parity", "status"])
 def test_part_of_a_store_is_refused(name: str) -> None:
     run = lab.playbook(name, "--limit", MASTER)
@@ -351,6 +380,7 @@ def test_each_planted_difference_is_named(tmp_path: Path) -> None:
     plant.activate_script(REPLICA, "eva", "planted")
     plant.delete_mailbox(REPLICA, "o.hara", "INBOX/Lists")
     plant.create_user(REPLICA, "planted")
+    plant.delete_scripts(REPLICA, "zoe")
     expected = {
         ("message_flags", "anna", "user.anna", 1, "\\flagged", False, True),
         ("message_expunged", "anna.meier", "user.anna^meier", 2, "expunged", False, True),
@@ -372,8 +402,9 @@ def test_each_planted_difference_is_named(tmp_path: Path) -> None:
         ),
         ("message", "ben", "user.ben", uid, "guid", "absent", "there"),
         ("user", "planted", None, None, "user", "absent", "planted"),
+        ("mailbox", "zoe", "user.zoe.#sieve", None, "mailbox", "there", "absent"),
     }
-    touched = {"anna", "anna.meier", "ben", "carla", "dieter", "eva", "o.hara", "planted"}
+    touched = {"anna", "anna.meier", "ben", "carla", "dieter", "eva", "o.hara", "planted", "zoe"}
     for level in ("summary", "messages"):
         found = parity(tmp_path, fails=True, cyrus_parity_level=level)
         assert found[OTHER]["in_sync"] is True

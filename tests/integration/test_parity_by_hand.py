@@ -166,6 +166,7 @@ def test_a_lone_mailbox_is_found(inventory: Path) -> None:
     [
         ({"cyrus_parity_password": "wrong"}, "refuses the login of cyrus"),
         ({"cyrus_parity_user": "nobody"}, "refuses the login of nobody"),
+        ({"cyrus_parity_host": "localhost"}, "lead to the same server"),
         ({"cyrus_parity_port": 144}, "nothing listens at"),
         ({"cyrus_parity_port": 22}, "does not speak Cyrus's IMAP"),
         ({"cyrus_parity_tls": "starttls"}, "offers no TLS"),

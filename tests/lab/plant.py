@@ -162,6 +162,14 @@ def delete_script(host: str, user: str, name: str) -> None:
         session.delete(name)
 
 
+def delete_scripts(host: str, user: str) -> None:
+    """Delete the mailbox in which Cyrus keeps a user's scripts."""
+    name = named(f"user/{user}/#sieve")
+    with imap(host) as session:
+        session.run("SETACL", name, one_sided.ADMIN, "x")
+        session.run("DELETE", name)
+
+
 def activate_script(host: str, user: str, name: str) -> None:
     """Make a script the active one; none with an empty name."""
     with sieve(host, user) as session:

@@ -34,9 +34,16 @@ class ScriptedSocket:
         self._stalls = stalls
         self._unread = b""
         self.requests: list[bytes] = []
+        self.peer = ("192.0.2.9", 143)
         self.most_requests = self.most_bytes = 0
         self._sizes: deque[int] = deque([0])
         self.closed = False
+
+    def getpeername(self) -> tuple[str, int]:
+        return self.peer
+
+    def getsockname(self) -> tuple[str, int]:
+        return "192.0.2.1", 40000
 
     def sendall(self, data: bytes) -> None:
         rest = self._unread + data

@@ -73,6 +73,8 @@ def record(uid: int, flags: str = "\\Seen") -> bytes:
 class Server:
     """One side: its mailboxes with their records, and what it says to each GET."""
 
+    version = (3, 6)
+
     def __init__(self) -> None:
         self.mailboxes: dict[str, dict[str, str]] = {}
         self.records: dict[str, list[bytes]] = {}
@@ -285,8 +287,27 @@ def test_seen_of_mailboxes_that_are_gone_is_no_difference(lab: Lab) -> None:
     assert [d.field for d in lab.check().differences] == ["id-shared.info"]
 
 
-def test_sieve_mailboxes_are_left_out(lab: Lab) -> None:
+def test_mailbox_of_scripts_is_compared(lab: Lab) -> None:
+    for side in (lab.master, lab.replica):
+        side.hidden["user.anna.#sieve"] = None
+        side.records["user.anna.#sieve"] = [record(1)]
     lab.master.add("user.anna.#sieve", record(1))
+    lab.replica.add("user.anna.#sieve", record(1))
+    assert in_sync(lab.check()) is True
+    lab.replica.add("user.anna.#sieve")
+    assert [d.kind for d in lab.check().differences] == ["message"]
+
+
+def test_mailbox_of_scripts_that_is_gone(lab: Lab) -> None:
+    lab.master.add("user.anna.#sieve", record(1))
+    (difference,) = lab.check().differences
+    assert (difference.kind, difference.mailbox) == ("mailbox", "user.anna.#sieve")
+    assert (difference.master, difference.replica) == ("user.anna.#sieve", None)
+
+
+def test_old_version_has_no_mailboxes_of_scripts(lab: Lab) -> None:
+    lab.master.add("user.anna.#sieve", record(1))
+    lab.replica.version = (3, 2)
     assert in_sync(lab.check()) is True
 
 

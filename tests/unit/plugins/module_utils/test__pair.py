@@ -163,7 +163,8 @@ def test_what_goes_wrong_is_in_the_document(
     changes: dict[str, Any], reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if "replica" in changes:
-        monkeypatch.setattr(_pair, "Session", lambda endpoint: SimpleNamespace(close=lambda: None))
+        session = SimpleNamespace(close=lambda: None, is_same_server=lambda other: False)
+        monkeypatch.setattr(_pair, "Session", lambda endpoint: session)
         monkeypatch.setattr(Install, "discover", lambda: install([]))
     document = _pair.check(pair(**changes), quiet)
     assert document["in_sync"] is None
@@ -260,3 +261,17 @@ def test_channel_without_a_name() -> None:
     host = install([])
     del host.settings["sync_log_channels"]
     assert _pair._log(host, "").folder == "/nowhere/sync/"
+
+
+def test_master_is_not_compared_with_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = SimpleNamespace(close=lambda: None, is_same_server=lambda other: True)
+    monkeypatch.setattr(_pair, "Session", lambda endpoint: session)
+    document = _pair.check(pair(), quiet)
+    assert document["in_sync"] is None
+    assert "lead to the same server" in document["unknown"][0]["reason"]
+
+
+@pytest.mark.parametrize("settle", [-1.0, float("nan"), float("inf")])
+def test_settle_is_a_number_of_seconds(settle: float) -> None:
+    with pytest.raises(ReplicationError, match="settle"):
+        _pair.pair_of(options(settle=settle))
