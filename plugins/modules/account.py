@@ -74,9 +74,9 @@ set:
   elements: str
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.cyrus.plugins.module_utils import _accounts
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+from ansible_collections.mailops.cyrus.plugins.module_utils._module import SecretiveModule
 
 ACCOUNT = {
     "user": {"type": "str", "required": True},
@@ -88,13 +88,11 @@ ACCOUNT = {
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = SecretiveModule(
         argument_spec={
             "accounts": {"type": "list", "elements": "dict", "required": True, "options": ACCOUNT},
         },
         supports_check_mode=True,
-        # The log masks a password by its plain text only, and here it stands inside of a list.
-        no_log=True,
     )
     accounts = [_accounts.Account(**account) for account in module.params["accounts"]]
     try:

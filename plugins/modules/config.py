@@ -169,9 +169,9 @@ units:
   elements: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.cyrus.plugins.module_utils import _config
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+from ansible_collections.mailops.cyrus.plugins.module_utils._module import SecretiveModule
 
 HOST = {
     "name": {"type": "str", "required": True},
@@ -206,7 +206,7 @@ ARGUMENTS = {
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, no_log=True)
+    module = SecretiveModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         result = _config.carry_out(module.params, module.check_mode)
     except ReplicationError as error:

@@ -227,8 +227,8 @@ unknown:
   sample: [{scope: store, reason: "imap2: nothing listens at 198.51.100.12 port 2016"}]
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+from ansible_collections.mailops.cyrus.plugins.module_utils._module import SecretiveModule
 from ansible_collections.mailops.cyrus.plugins.module_utils._pair import check, pair_of
 from ansible_collections.mailops.cyrus.plugins.module_utils._progress import reporter
 
@@ -258,7 +258,7 @@ def main() -> None:
         "options": ENDPOINT,
         "mutually_exclusive": [("path", "host")],
     }
-    module = AnsibleModule(
+    module = SecretiveModule(
         argument_spec={
             "store": {"type": "str", "required": True},
             "epoch": {"type": "int"},
@@ -270,8 +270,6 @@ def main() -> None:
             "replica": side,
         },
         supports_check_mode=True,
-        # The log masks a password by its plain text only, and here it stands inside of a list.
-        no_log=True,
     )
     try:
         document = check(pair_of(module.params), reporter(module.params["progress"]))

@@ -184,6 +184,15 @@ def test_bad_input_is_one_sentence(
     assert any(part in unknown["reason"] for part in sentence.split("|")), unknown
 
 
+def test_password_is_in_no_log(inventory: Path) -> None:
+    """Quotes and backslashes stand escaped where Python writes a dictionary."""
+    run, _document = parity(inventory, cyrus_parity_password="Kx9\\b'q\"Zt7")
+    assert "refuses the login of cyrus" in " ".join(run.output.split())
+    assert "Kx9" not in run.output
+    for host in (MASTER, REPLICA):
+        assert lab.ssh(host, "journalctl --no-pager | grep -c Kx9", check=False).stdout == "0\n"
+
+
 def test_no_database_of_users(inventory: Path) -> None:
     lab.ssh(REPLICA, "mv /etc/sasldb2 /etc/sasldb2.away; systemctl restart cyrus-imapd")
     try:
