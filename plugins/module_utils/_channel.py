@@ -20,7 +20,7 @@ from typing import Any
 
 from . import _command, _endpoints, _files, _role
 from ._errors import ReplicationError
-from ._install import Install
+from ._install import USER, Install
 from ._session import Session
 from ._store import Store
 from ._synclog import Backlog, SyncLog
@@ -61,8 +61,13 @@ def _describe(install: Install, store: Store, replica: str) -> dict[str, Any]:
 
 
 def _backlog(install: Install, channel: str) -> tuple[Backlog | None, str | None]:
+    log = SyncLog(install.config_directory, channel)
     try:
-        return SyncLog(install.config_directory, channel).backlog(), None
+        foreign = log.foreign_file(USER)
+        if foreign:
+            # Such events are lost, and only syslog tells.
+            return None, f"{foreign} does not belong to {USER}: Cyrus can't log to it"
+        return log.backlog(), None
     except ReplicationError as error:
         return None, str(error)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import re
 import time
 from collections.abc import Iterable
@@ -82,6 +83,18 @@ class SyncLog:
             with contextlib.suppress(FileNotFoundError):
                 files.append(_open(path))
         return files
+
+    def foreign_file(self, user: str) -> str | None:
+        """What Cyrus, running as `user`, can't write because somebody else owns it."""
+        try:
+            owner = pwd.getpwnam(user).pw_uid
+        except KeyError:
+            return None
+        for path in (self.folder, *(os.path.join(self.folder, name) for name in _FILES)):
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(path).st_uid != owner:
+                    return path
+        return None
 
     def mark(self) -> Mark:
         """This moment."""

@@ -200,6 +200,18 @@ def test_wrong_certificate_is_told(
         assert any(part in reason for part in sentence.split("|")), reason
 
 
+def test_log_that_cyrus_cannot_write_is_told(tmp_path: Path) -> None:
+    folder = f"/var/lib/cyrus/sync/{OTHER}"
+    lab.ssh(MASTER, f"mkdir -p {folder}; chown root {folder}")
+    try:
+        _run, document = status(tmp_path)
+    finally:
+        lab.ssh(MASTER, f"chown cyrus:mail {folder}")
+    assert "Cyrus can't log to it" in channel(document, OTHER)["reason"]
+    assert channel(document, OTHER)["lag"] is None
+    assert channel(document, REPLICA)["reason"] is None
+
+
 def test_not_in_sync_may_be_told_without_failing(tmp_path: Path) -> None:
     with stopped(REPLICA, "cyrus-link@server"):
         found = parity(tmp_path, "-e", "cyrus_parity_fail=false")

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import time
 from contextlib import closing
 from pathlib import Path
@@ -216,3 +217,13 @@ def test_any_bytes_are_read(shared_log: SyncLog, data: bytes) -> None:
     Path(shared_log.folder, "log").write_bytes(data)
     shared_log.waiting()
     assert shared_log.backlog().bytes == len(data)
+
+
+def test_file_of_somebody_else_is_found(tmp_path: Path) -> None:
+    log = SyncLog(str(tmp_path), "imap2")
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    assert log.foreign_file(me) is None
+    os.makedirs(log.folder)
+    assert log.foreign_file(me) is None
+    assert log.foreign_file("nobody") == log.folder
+    assert log.foreign_file("no such user") is None
