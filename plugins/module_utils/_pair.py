@@ -120,7 +120,7 @@ def _readable(log: SyncLog | None) -> tuple[SyncLog | None, list[Unknown]]:
     """A log that can't be read hides what is on its way, and nothing else."""
     try:
         if log is not None:
-            log.backlog()
+            log.mark().close()
     except ReplicationError as error:
         return None, [Unknown("channel", str(error))]
     return log, []

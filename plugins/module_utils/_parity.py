@@ -207,23 +207,21 @@ def compare_records(
         mine = Message.parse(raw_mine) if raw_mine is not None else None
         copy = Message.parse(raw_copy) if raw_copy is not None else None
         count()
-        if copy is None or (mine is not None and mine.uid < copy.uid):
+        if mine is not None and (copy is None or mine.uid < copy.uid):
             last_mine = _ascending(mine, last_mine)
             yield from _lone(user, mailbox, mine, None)
             raw_mine = next(ours, None)
-        elif mine is None or copy.uid < mine.uid:
+        elif copy is not None and (mine is None or copy.uid < mine.uid):
             last_copy = _ascending(copy, last_copy)
             yield from _lone(user, mailbox, None, copy)
             raw_copy = next(theirs, None)
-        else:
+        elif mine is not None and copy is not None:
             last_mine, last_copy = _ascending(mine, last_mine), _ascending(copy, last_copy)
             yield from compare_message(user, mailbox, mine, copy)
             raw_mine, raw_copy = next(ours, None), next(theirs, None)
 
 
-def _ascending(message: Message | None, last: int) -> int:
-    if message is None:
-        return last
+def _ascending(message: Message, last: int) -> int:
     if message.uid <= last:
         raise FormatError("the records are not in the order of their UIDs")
     return message.uid

@@ -17,10 +17,9 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._report import Subje
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import channel_name
 
 from ._stores import Host, HostVars, pair_trouble, stores
-from ._table import table
+from ._table import IN_SYNC, table
 
 SHOWN = 20
-_WORDS = {True: "yes", False: "NO", None: "unknown"}
 
 
 def pairs(hostvars: HostVars, hosts: Iterable[str]) -> list[dict[str, Any]]:
@@ -121,7 +120,7 @@ def lines(documents: Iterable[Mapping[str, Any]]) -> list[str]:
                 document["store"],
                 document["master"],
                 document["replica"],
-                _WORDS[document["in_sync"]],
+                IN_SYNC[document["in_sync"]],
                 str(compared["users"]),
                 str(compared["mailboxes"]),
                 *map(str, counts),

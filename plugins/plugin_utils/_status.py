@@ -10,9 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ._stores import Host, HostVars, Store, stores
-from ._table import table
-
-_WORDS = {True: "yes", False: "NO", None: "unknown"}
+from ._table import IN_SYNC, table
 
 
 def reports(hostvars: HostVars, hosts: Iterable[str]) -> list[dict[str, Any]]:
@@ -98,7 +96,7 @@ def _channels(document: Mapping[str, Any]) -> list[str]:
 def _parity(last: Mapping[str, Any] | None) -> str:
     if last is None:
         return "never"
-    return f"{_WORDS[last['in_sync']]} ({last['level']}, {last['started']})"
+    return f"{IN_SYNC[last['in_sync']]} ({last['level']}, {last['started']})"
 
 
 def _troubles(document: Mapping[str, Any]) -> Iterable[str]:

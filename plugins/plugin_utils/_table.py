@@ -7,6 +7,10 @@
 from __future__ import annotations
 
 
+# How a table says whether a replica is in sync.
+IN_SYNC = {True: "yes", False: "NO", None: "unknown"}
+
+
 def table(rows: list[list[str]]) -> list[str]:
     """Columns as wide as their longest word; the first row is the heading."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
