@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from . import _files, _link
 from ._errors import ReplicationError
+from ._imapd_conf import switch
 from ._store import CONFIG_DIR, CSYNC_SOCKET, Store
 from ._wire import Endpoint
 
@@ -65,7 +66,7 @@ def _over_link(
         cert_file=f"{_link.DIR}/cert.pem" if tls else None,
         key_file=f"{_link.DIR}/key.pem" if tls else None,
         tls_name=replica,
-        virtdomains=settings.get("virtdomains", "off").lower() not in ("off", "no", "0", "n", "f"),
+        virtdomains=switch(settings.get("virtdomains", "off")),
         connect_timeout=_CONNECT,
     )
 

@@ -27,6 +27,13 @@ MARK = "#site# "
 
 _KEY = re.compile(r"@?[A-Za-z0-9_-]*")
 
+_OFF = {"0", "n", "no", "f", "false", "off"}
+
+
+def switch(value: str) -> bool:
+    """Whether an option's value turns it on."""
+    return value.lower() not in _OFF
+
 
 class Setting(NamedTuple):
     """One option of imapd.conf and the physical lines it stands on (first, one past the last)."""

@@ -22,11 +22,11 @@ from . import _command, _cyrus_conf, _files, _imapd_conf
 from ._command import Completed
 from ._cyrus_conf import Entry
 from ._errors import ReplicationError
+from ._imapd_conf import switch
 
 USER = "cyrus"
 GROUP = "mail"
 
-_OFF = {"0", "n", "no", "f", "false", "off"}
 # Settings that decide where and under which name a message lies, with Cyrus's own defaults.
 _SWITCHES = {
     "hashimapspool": "no",
@@ -57,11 +57,6 @@ class MailboxEntry(NamedTuple):
     partition: str
     acl: str
     uniqueid: str | None
-
-
-def switch(value: str) -> bool:
-    """A switch of imapd.conf."""
-    return value.lower() not in _OFF
 
 
 def read_settings(path: str, seen: set[str] | None = None) -> dict[str, str]:

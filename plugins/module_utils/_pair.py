@@ -20,7 +20,8 @@ from typing import Any
 from . import _endpoints, _report
 from ._check import Check, Findings, Progress, Side, Unknown
 from ._errors import ReplicationError
-from ._install import Install, switch
+from ._imapd_conf import switch
+from ._install import Install
 from ._report import Subject
 from ._session import Session
 from ._store import NAMELESS

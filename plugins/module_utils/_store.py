@@ -21,6 +21,7 @@ from typing import Any
 
 from . import _link
 from ._errors import ReplicationError
+from ._imapd_conf import switch
 
 CONFIG_DIR = "/etc/cyrus-replication"
 SECRETS = f"{CONFIG_DIR}/secrets.conf"
@@ -166,7 +167,7 @@ def _sending(store: Store, me: str, site: Mapping[str, str], version: tuple[int,
     if taken_over:
         # What the site replicated on the channel without a name goes to one of ours now.
         own = " ".join(word for word in own.split() if word != NAMELESS)
-    elif not own and site.get("sync_log", "0").lower() in {"1", "y", "yes", "t", "true", "on"}:
+    elif not own and switch(site.get("sync_log", "no")):
         # Naming channels would silence the one without a name, which the site uses.
         own = NAMELESS
     settings["sync_log_channels"] = _words(own, *channels.values())

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-
 # How a table says whether a replica is in sync.
 IN_SYNC = {True: "yes", False: "NO", None: "unknown"}
 

@@ -111,3 +111,13 @@ def test_ours_hold_and_the_rest_is_kept(text: str, wanted: dict[str, str]) -> No
         assert [o.value for o in found if o.key == key] == [value]
     kept = [(o.key, o.value) for o in _imapd_conf.parse(text) if o.key not in wanted]
     assert [(o.key, o.value) for o in found if o.key not in wanted] == kept
+
+
+@pytest.mark.parametrize("value", ["0", "n", "No", "f", "FALSE", "off"])
+def test_switch_is_off(value: str) -> None:
+    assert not _imapd_conf.switch(value)
+
+
+@pytest.mark.parametrize("value", ["1", "y", "Yes", "t", "true", "ON", "userid"])
+def test_switch_is_on(value: str) -> None:
+    assert _imapd_conf.switch(value)
