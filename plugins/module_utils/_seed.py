@@ -14,24 +14,13 @@ any other event and what waits can be seen.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pwd
 from collections.abc import Iterable, Iterator
 
-from . import _names
-from ._errors import ReplicationError
+from . import _events, _names
 from ._install import USER, Install
-
-_QUOTED = set('\\"{}')
-_SPACED = set(" \t()")
-_TRIES = 64
-
-
-def quote(name: str) -> str:
-    """A name as sync_quote_name writes it."""
-    escaped = "".join(f"\\{c}" if c in _QUOTED else c for c in name)
-    return f'"{escaped}"' if not name or set(name) & (_QUOTED | _SPACED) else name
+from ._synclog import Owner
 
 
 def lines(mailboxes: Iterable[str]) -> Iterator[str]:
@@ -40,33 +29,16 @@ def lines(mailboxes: Iterable[str]) -> Iterator[str]:
     for mailbox in mailboxes:
         user = _names.owner(mailbox)
         if user is None:
-            yield f"MAILBOX {quote(mailbox)}\n"
+            yield f"MAILBOX {_events.quote(mailbox)}"
         elif user not in users:
             users.add(user)
-            yield f"USER {quote(user)}\n"
-
-
-def _append(path: str, data: bytes, uid: int, gid: int) -> None:
-    for _attempt in range(_TRIES):
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
-        try:
-            os.fchown(handle, uid, gid)
-            fcntl.lockf(handle, fcntl.LOCK_EX)
-            # The replicator may have renamed it before we had the lock.
-            if os.path.exists(path) and os.path.samestat(os.fstat(handle), os.stat(path)):
-                while data:
-                    data = data[os.write(handle, data) :]
-                os.fsync(handle)
-                return
-        finally:
-            os.close(handle)
-    raise ReplicationError(f"can't lock the sync log {path}: end what holds it")
+            yield f"USER {_events.quote(user)}"
 
 
 def seed(install: Install, channels: Iterable[str]) -> None:
     """Log everything that is there to channels that are new."""
-    data = "".join(lines(mailbox.name for mailbox in install.mailboxes()))
-    if not data:
+    everything = list(lines(mailbox.name for mailbox in install.mailboxes()))
+    if not everything:
         return
     user = pwd.getpwnam(USER)
     for channel in channels:
@@ -75,5 +47,4 @@ def seed(install: Install, channels: Iterable[str]) -> None:
             if not os.path.isdir(path):
                 os.mkdir(path, 0o755)
                 os.chown(path, user.pw_uid, user.pw_gid)
-        encoded = data.encode("utf-8", "surrogateescape")
-        _append(f"{directory}/{channel}/log", encoded, user.pw_uid, user.pw_gid)
+        Owner(install.config_directory, channel).append(everything)

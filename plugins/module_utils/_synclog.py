@@ -5,36 +5,36 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
 # time. Do not use this from other collections or standalone plugins/modules!
 
-"""A channel's sync log, as a reader: what waits in it, and whether a moment has been passed.
+"""A channel's sync log: what waits in it, whether a moment has been passed, and its one owner.
 
-Cyrus appends events to ``log``; the client renames that to ``log-run``, works it off and unlinks
-it when all of it is done (imap/sync_log.c, sync_do_reader). So a file that was seen here and has no
-name any more is done, and what it held has reached the replica.
+Cyrus appends events to ``log``; whoever replicates them, our replicator or Cyrus's own client,
+renames that to ``log-run``, works it off and unlinks it when all of it is done (imap/sync_log.c).
+So a file that was seen here and has no name any more is done: what it held has reached the replica
+or is kept in the quarantine.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pwd
-import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from . import _names
+from . import _events, _files
 from ._errors import ReplicationError
 
 # In this order: a log that is renamed between the two looks is then seen at least once.
 _FILES = ("log", "log-run")
-_BY_USER = frozenset(("USER", "META", "SIEVE", "SUB", "SEEN", "UNUSER"))
 _MAX_READ = 64 * 1024 * 1024
 
-# Names are quoted by sync_quote_name (imap/sync_log.c): only a line feed ends an event, and only a
-# space ends a word, whatever else Unicode takes for one.
-_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|([^ ]+)')
-_ESCAPED = re.compile(r"\\(.)")
+# A writer holds the lock for one write and fsync.
+_LOCK_SECONDS = 30.0
+_LOCK_PAUSE = 0.002, 0.1
+_RENAMES = 64
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,13 @@ class SyncLog:
         shared: set[str] = set()
         for file in self._open():
             with file:
-                for line in file.read(_MAX_READ).decode("utf-8", "surrogateescape").split("\n"):
-                    _note(line, users, shared)
+                for event in _events.parse(file.read(_MAX_READ)):
+                    for target in _events.targets(event):
+                        user = _events.owner(target)
+                        if user is None:
+                            shared.add(target.name)
+                        else:
+                            users.add(user)
         return Waiting(frozenset(users), frozenset(shared))
 
 
@@ -147,21 +152,130 @@ class Waiting:
         return mailbox in self.shared or (mailbox is None and "" in self.shared)
 
 
-def _note(line: str, users: set[str], shared: set[str]) -> None:
-    words = _words(line)
-    if len(words) < 2:
-        return
-    kind, names = words[0], words[1:]
-    if kind in _BY_USER:
-        users.add(names[0])
-        return
-    for name in names:
-        user = _names.owner(name)
-        if user is None:
-            shared.add(name)
+class Owner(SyncLog):
+    """The one that takes events out of a channel's log, by the protocol of Cyrus's own reader.
+
+    What was taken stays in ``log-run`` until it is done, so whoever comes after a crash gets it
+    again. Every method raises ReplicationError where the log cannot be had.
+    """
+
+    def __init__(self, config_directory: str, channel: str | None) -> None:
+        super().__init__(config_directory, channel)
+        self._log, self._run = (os.path.join(self.folder, name) for name in _FILES)
+        self._held: BinaryIO | None = None
+
+    def take(self) -> bytes | None:
+        """All that waits: what a predecessor left first, else the log; None where nothing does."""
+        self._let_go()
+        while True:
+            with _clear(self._run):
+                held = self._open_run()
+            if held is None:
+                return None
+            self._held = held
+            with _clear(self._run):
+                # Who had the log open before it was renamed may still be appending to it. Whoever
+                # gets the lock later sees that the name is gone and writes to the new log.
+                _lock(held, self._run)
+                fcntl.lockf(held, fcntl.LOCK_UN)
+                content = held.read()
+            if content:
+                return content
+            self.done()
+
+    def done(self) -> None:
+        """What was taken has been replicated, or is kept elsewhere."""
+        with _clear(self._run):
+            if self._held is None or not _is_at(self._held, self._run):
+                raise ReplicationError(
+                    f"{self._run} was taken away by another process: "
+                    "stop whatever else replicates this channel"
+                )
+            os.unlink(self._run)
+            _files.sync_directory(self.folder)
+        self._let_go()
+
+    def append(self, lines: Iterable[str]) -> None:
+        """Log all of the events (lines without a line feed) or none, as Cyrus's writers do."""
+        data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+        if not data:
+            return
+        for _attempt in range(_RENAMES):
+            with _clear(self._log), self._open_log() as file:
+                _lock(file, self._log)
+                # It may have been renamed before we had the lock.
+                if _is_at(file, self._log):
+                    _add(file.fileno(), data)
+                    return
+        raise ReplicationError(f"{self._log} is renamed again and again: stop what does that")
+
+    def _open_run(self) -> BinaryIO | None:
+        with contextlib.suppress(FileNotFoundError):
+            return open(self._run, "r+b")
+        try:
+            os.rename(self._log, self._run)
+        except FileNotFoundError:
+            return None
+        return open(self._run, "r+b")
+
+    def _open_log(self) -> BinaryIO:
+        folder = os.stat(self.folder)
+        file = os.fdopen(os.open(self._log, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640), "rb")
+        if os.geteuid() == 0:
+            # Cyrus has to be able to write what root has made.
+            os.fchown(file.fileno(), folder.st_uid, folder.st_gid)
+        return file
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+
+@contextlib.contextmanager
+def _clear(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ReplicationError(
+            f"the sync log {path} cannot be used: {error.strerror}: "
+            "check its folder, its owner and the disk"
+        ) from None
+
+
+def _add(handle: int, data: bytes) -> None:
+    size = os.fstat(handle).st_size
+    if size and os.pread(handle, 1, size - 1) != b"\n":
+        # Behind a line whose writer has failed; readers pass over empty lines.
+        data = b"\n" + data
+    try:
+        while data:
+            data = data[os.write(handle, data) :]
+        os.fsync(handle)
+    except OSError:
+        os.ftruncate(handle, size)
+        raise
+
+
+def _is_at(file: BinaryIO, path: str) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    return False
+
+
+def _lock(file: BinaryIO, path: str) -> None:
+    """Cyrus's lock_blocking (lib/lock_fcntl.c), with an end to the wait."""
+    end = time.monotonic() + _LOCK_SECONDS
+    pause, longest = _LOCK_PAUSE
+    while True:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise ReplicationError(
+                    f"{path} is locked for more than {_LOCK_SECONDS:.0f} s: end what holds it"
+                ) from None
         else:
-            users.add(user)
-
-
-def _words(line: str) -> list[str]:
-    return [plain or _ESCAPED.sub(r"\1", in_quotes) for in_quotes, plain in _WORD.findall(line)]
+            return
+        time.sleep(pause)
+        pause = min(2 * pause, longest)
