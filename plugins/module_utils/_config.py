@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import glob
 import grp
 import hashlib
@@ -22,12 +24,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from . import _command, _cyrus_conf, _files, _imapd_conf, _role, _seed, _store
+from . import _command, _cyrus_conf, _files, _imapd_conf, _role, _seed, _store, _units
 from ._errors import ReplicationError
 from ._install import GROUP, Install, read_settings, site_settings
 from ._store import CONFIG_DIR, Store
 
 UNIT_DIR = "/etc/systemd/system"
+# The command that a host runs outside Ansible, and the library that it starts.
+COMMAND = "/usr/bin/cyrus-replication"
+LIBRARY = "/usr/lib/cyrus-replication/cyrus-replication.pyz"
 # Channels that began with everything there was.
 CHANNELS = f"{_role.STATE_DIR}/channels.json"
 HOSTS_ALLOW = "/etc/hosts.allow"
@@ -48,6 +53,8 @@ class File:
     secret: bool = False
     # A file of the site: its owner and mode stay, a copy of the old one is kept.
     site: bool = False
+    # No text for people: its bytes, as _files.write takes them.
+    binary: bool = False
 
 
 @dataclass
@@ -252,7 +259,7 @@ class Configuration:
         if not check:
             _directories()
         for file in self.files():
-            old = _files.read(file.path)
+            old = _read(file)
             if old == file.text and (old or os.path.exists(file.path)) and not _mode_differs(file):
                 continue
             outcome.changed_files.append(file.path)
@@ -290,12 +297,28 @@ def _directories() -> None:
     mail = grp.getgrnam(GROUP).gr_gid
     for path, mode, uid, gid in (
         (CONFIG_DIR, 0o750, 0, mail),
+        (f"{UNIT_DIR}/cyrus-imapd.service.d", 0o755, 0, 0),
+        (os.path.dirname(LIBRARY), 0o755, 0, 0),
         (_role.STATE_DIR, 0o755, 0, 0),
         (f"{_role.STATE_DIR}/parity", 0o755, 0, 0),
     ):
         os.makedirs(path, exist_ok=True)
         os.chown(path, uid, gid)
         os.chmod(path, mode)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _read(file: File) -> str:
+    if not file.binary:
+        return _files.read(file.path)
+    try:
+        with open(file.path, "rb") as stream:
+            return _text(stream.read())
+    except FileNotFoundError:
+        return ""
 
 
 def _owner(file: File) -> tuple[int, int, int]:
@@ -322,6 +345,9 @@ def _diff(file: File, old: str) -> dict[str, str]:
     def shown(text: str) -> str:
         if file.secret:
             return "(secret)\n" if text else ""
+        if file.binary:
+            data = text.encode("utf-8", "surrogateescape")
+            return f"SHA-256 {hashlib.sha256(data).hexdigest()}\n" if text else ""
         return _SECRET_KEY.sub(r"\1 ********", text)
 
     return {
@@ -334,11 +360,12 @@ def _diff(file: File, old: str) -> dict[str, str]:
 
 def unit_files(plan: _store.Plan, request: Request) -> list[dict[str, Any]]:
     """Units of a host in the order in which they start, each with the files it has read."""
-    own = [request.imapd_conf, _store.SECRETS, f"{UNIT_DIR}/cyrus-replicator@.service"]
+    replicator = [f"{UNIT_DIR}/cyrus-replicator@.service", COMMAND, LIBRARY]
+    own = [request.imapd_conf, _store.SECRETS, *replicator]
     keys = [f"{CONFIG_DIR}/{name}.pem" for name in ("ca", "cert", "key")]
     units: list[dict[str, Any]] = [
         {
-            "name": "cyrus-imapd.service",
+            "name": _units.CYRUS,
             "files": [request.imapd_conf, request.cyrus_conf, _store.SECRETS],
             "sockets": [_store.CSYNC_SOCKET],
         }
@@ -375,8 +402,21 @@ def _link_files(params: Mapping[str, Any]) -> list[File]:
     ]
 
 
+def _given(file: Mapping[str, Any]) -> File:
+    mode = 0o755 if file["executable"] else 0o644
+    if file["encoding"] == "text":
+        return File(file["path"], file["content"], mode)
+    try:
+        data = base64.b64decode(file["content"], validate=True)
+    except binascii.Error as error:
+        raise ReplicationError(
+            f"the content of {file['path']} is no Base64 ({error}): correct it"
+        ) from error
+    return File(file["path"], _text(data), mode, binary=True)
+
+
 def _request(params: Mapping[str, Any]) -> Request:
-    files = [File(file["path"], file["content"]) for file in params["files"]]
+    files = [_given(file) for file in params["files"]]
     return Request(
         store=Store.load(params["store"]),
         host=params["host"],

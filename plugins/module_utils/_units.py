@@ -16,9 +16,10 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from . import _command
+from . import _command, _doubt
 from ._errors import ReplicationError
 
+CYRUS = "cyrus-imapd.service"
 _SHOWN = (
     "Id",
     "LoadState",
@@ -33,7 +34,8 @@ _SHOWN = (
 class Unit:
     """A unit that has to run, and the files that it reads when it starts.
 
-    It counts as up when its sockets greet; None for one that may come and go, as its peer does.
+    It counts as up when its sockets greet; None for one that is not waited for, since it may come
+    and go, as its peer does.
     """
 
     name: str
@@ -162,8 +164,22 @@ def ensure(
         if not verb:
             continue
         done.append(f"{verb} {unit.name}")
-        if not check:
+        if not check and unit.sockets is None:
+            _systemctl("--no-block", verb, unit.name)
+        elif not check:
             _systemctl(verb, unit.name)
-            if unit.sockets is not None:
-                _wait(unit.name, unit.sockets, seconds)
+            _wait(unit.name, unit.sockets or (), seconds)
     return done
+
+
+def mark_running(check: bool) -> list[str]:
+    """Mark a Cyrus that started before its unit had a guard; returns what was done.
+
+    systemd runs the guard's other half at the end of a Cyrus that runs already, as soon as it has
+    read the unit again. So only the mark of the start is missing, and no restart is needed for it.
+    """
+    if os.path.exists(_doubt.RUNNING) or not states([CYRUS])[CYRUS].active:
+        return []
+    if not check:
+        _doubt.mark_running()
+    return [f"mark {CYRUS} as running"]

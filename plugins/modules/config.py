@@ -124,9 +124,20 @@ options:
         type: path
         required: true
       content:
-        description: Its text.
+        description: What it holds.
         type: str
         required: true
+      encoding:
+        description:
+          - How O(files[].content) is written.
+          - Of a file in V(base64) a difference shows no more than its checksum.
+        type: str
+        choices: [text, base64]
+        default: text
+      executable:
+        description: Whether it is a program.
+        type: bool
+        default: false
 """
 
 EXAMPLES = r"""
@@ -189,6 +200,8 @@ STORE = {
 FILE = {
     "path": {"type": "path", "required": True},
     "content": {"type": "str", "required": True},
+    "encoding": {"type": "str", "choices": ["text", "base64"], "default": "text"},
+    "executable": {"type": "bool", "default": False},
 }
 ARGUMENTS = {
     "store": {"type": "dict", "required": True, "options": STORE},

@@ -12,6 +12,7 @@ version_added: 0.1.0
 description:
   - Enables and starts units in the order given, and restarts one whose files are newer than its
     start, so that a run that was cut off between a file and a restart is made good by the next.
+  - Marks a Cyrus that runs as running, so that an end that is not in order is noticed.
   - Stops and disables instances of the collection's unit templates that are not wanted any more.
 author:
   - mailops.cyrus contributors (@mailops)
@@ -103,6 +104,7 @@ def main() -> None:
     ]
     try:
         done = _units.ensure(units, TEMPLATES, module.check_mode, module.params["timeout"])
+        done += _units.mark_running(module.check_mode)
     except ReplicationError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(done), done=done)

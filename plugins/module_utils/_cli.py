@@ -1,0 +1,71 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""The command `cyrus-replication`: what runs on a host outside Ansible."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+from typing import NoReturn
+
+from . import _doubt
+from ._errors import ReplicationError
+
+VERSION = "0.1.0"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = _Parser(prog="cyrus-replication", description="Replication of Cyrus IMAP.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    replicator = commands.add_parser("replicator", help="replicate a channel, as a service")
+    replicator.add_argument("channel", help="the channel's name, as in sync_log_channels")
+    guard = commands.add_parser("guard", help="note whether Cyrus ends in order, for its unit")
+    guard.add_argument("moment", choices=("started", "ended"))
+    return parser
+
+
+def _replicate(channel: str) -> int:
+    if not re.fullmatch("[a-z0-9]+", channel):
+        raise ReplicationError(
+            f"{channel!r} is no channel: name one in lower-case letters and digits"
+        )
+    # Only here: the guard is not held up by what it does not need.
+    replicator = importlib.import_module("._replicator", __package__)
+    return int(replicator.run(channel))
+
+
+def _guard(moment: str) -> int:
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    if moment == "started":
+        _doubt.started(now)
+    else:
+        _doubt.ended(os.environ.get("SERVICE_RESULT", ""), now)
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status. An error is one sentence on stderr."""
+    given = _arguments().parse_args(arguments)
+    try:
+        if given.command == "replicator":
+            return _replicate(given.channel)
+        return _guard(given.moment)
+    except ReplicationError as error:
+        print(f"cyrus-replication: {error}", file=sys.stderr)
+        return 1

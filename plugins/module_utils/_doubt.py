@@ -1,0 +1,129 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""Doubt: something happened after which only a full comparison shows that the copies are equal.
+
+A Cyrus that did not end in order may have stored a change and not logged it, and a write of a sync
+log that failed has lost an event. Neither shows in any log of a channel. So it is noted here, and
+stands until parity has compared everything after it. A doubt is a dictionary of `since` (ISO 8601,
+UTC) and `reason` (one sentence). What concerns the whole host is root's; what
+a replicator finds out about its channel is in the channel's folder, which is Cyrus's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import time
+
+from . import _files, _role
+from ._errors import ReplicationError
+
+HOST = f"{_role.STATE_DIR}/doubt.json"
+# There from Cyrus's start to its end in order. Empty, as that can be made on a full disk as well.
+RUNNING = f"{_role.STATE_DIR}/running"
+CHANNELS = f"{_role.STATE_DIR}/channels"
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+def read(channel: str | None = None) -> dict[str, str] | None:
+    """The newest doubt of this host, or of it and one of its channels; None where there is none.
+
+    A full comparison that began later than `since` ends it.
+    """
+    paths = [HOST] if channel is None else [HOST, _path(channel)]
+    found = [doubt for doubt in map(_load, paths) if doubt is not None]
+    return max(found, key=lambda doubt: doubt["since"], default=None)
+
+
+def raise_(reason: str, now: str) -> None:
+    """Note a doubt of the whole host, as root; `now` is ISO 8601 in UTC. Durable on return."""
+    _save(HOST, 0o644, now, reason)
+
+
+def note(channel: str, reason: str, now: str) -> None:
+    """Note a doubt of one channel, as Cyrus; `now` is ISO 8601 in UTC. Durable on return."""
+    _save(_path(channel), 0o640, now, reason)
+
+
+def started(now: str) -> None:
+    """Cyrus is about to start: a mark of its last run that is still there is a doubt."""
+    with contextlib.suppress(FileNotFoundError):
+        before = _stamp(os.stat(RUNNING).st_mtime)
+        raise_(
+            f"Cyrus ran since {before} and was not stopped in order, so a change may not be "
+            "logged: compare all with parity",
+            now,
+        )
+        os.unlink(RUNNING)
+    mark_running()
+
+
+def mark_running() -> bool:
+    """Mark that Cyrus runs; whether the mark is new."""
+    try:
+        os.close(os.open(RUNNING, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise _failed(RUNNING, error) from error
+    _files.sync_directory(_role.STATE_DIR)
+    return True
+
+
+def ended(result: str, now: str) -> None:
+    """Cyrus has ended with systemd's SERVICE_RESULT: anything but `success` is a doubt."""
+    if result != "success":
+        raise_(
+            f"Cyrus ended with the result {result or 'unknown'}, so a change may not be logged: "
+            "compare all with parity",
+            now,
+        )
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(RUNNING)
+    _files.sync_directory(_role.STATE_DIR)
+
+
+def _path(channel: str) -> str:
+    return os.path.join(CHANNELS, channel, "doubt.json")
+
+
+def _stamp(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _failed(path: str, error: OSError) -> ReplicationError:
+    return ReplicationError(f"{path} can't be written ({error.strerror}): make room or restore it")
+
+
+def _save(path: str, mode: int, since: str, reason: str) -> None:
+    doubt = {"since": since, "reason": reason}
+    try:
+        _files.write(path, json.dumps(doubt, sort_keys=True) + "\n", mode)
+    except OSError as error:
+        raise _failed(path, error) from error
+
+
+def _load(path: str) -> dict[str, str] | None:
+    try:
+        changed = os.stat(path).st_mtime
+        loaded = json.loads(_files.read(path))
+        since, reason = loaded["since"], loaded["reason"]
+        if not isinstance(reason, str) or not _TIME.fullmatch(since):
+            raise ValueError("it names no time or reason")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ReplicationError(f"{path} can't be read: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError) as error:
+        # A note was made, whatever it said.
+        reason = f"{path} is damaged ({error}): compare all with parity"
+        return {"since": _stamp(changed), "reason": reason}
+    return {"since": since, "reason": reason}
