@@ -9,8 +9,7 @@
 
 A Cyrus that did not end in order may have stored a change and not logged it, and a write of a sync
 log that failed has lost an event. Neither shows in any log of a channel. So it is noted here, and
-stands until parity has compared everything after it. A doubt is a dictionary of `since` (ISO 8601,
-UTC) and `reason` (one sentence). What concerns the whole host is root's; what
+stands until parity has compared everything after it. What concerns the whole host is root's; what
 a replicator finds out about its channel is in the channel's folder, which is Cyrus's own.
 """
 
@@ -21,6 +20,7 @@ import json
 import os
 import re
 import time
+from dataclasses import asdict, dataclass
 
 from . import _files, _role
 from ._errors import ReplicationError
@@ -33,24 +33,32 @@ CHANNELS = f"{_role.STATE_DIR}/channels"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
-def read(channel: str | None = None) -> dict[str, str] | None:
+@dataclass(frozen=True)
+class Doubt:
+    """Why parity is unknown, one sentence, and since when (ISO 8601, UTC)."""
+
+    since: str
+    reason: str
+
+
+def read(channel: str | None = None) -> Doubt | None:
     """The newest doubt of this host, or of it and one of its channels; None where there is none.
 
     A full comparison that began later than `since` ends it.
     """
     paths = [HOST] if channel is None else [HOST, _path(channel)]
     found = [doubt for doubt in map(_load, paths) if doubt is not None]
-    return max(found, key=lambda doubt: doubt["since"], default=None)
+    return max(found, key=lambda doubt: doubt.since, default=None)
 
 
 def raise_(reason: str, now: str) -> None:
     """Note a doubt of the whole host, as root; `now` is ISO 8601 in UTC. Durable on return."""
-    _save(HOST, 0o644, now, reason)
+    _save(HOST, 0o644, Doubt(now, reason))
 
 
 def note(channel: str, reason: str, now: str) -> None:
     """Note a doubt of one channel, as Cyrus; `now` is ISO 8601 in UTC. Durable on return."""
-    _save(_path(channel), 0o640, now, reason)
+    _save(_path(channel), 0o640, Doubt(now, reason))
 
 
 def started(now: str) -> None:
@@ -103,15 +111,14 @@ def _failed(path: str, error: OSError) -> ReplicationError:
     return ReplicationError(f"{path} can't be written ({error.strerror}): make room or restore it")
 
 
-def _save(path: str, mode: int, since: str, reason: str) -> None:
-    doubt = {"since": since, "reason": reason}
+def _save(path: str, mode: int, doubt: Doubt) -> None:
     try:
-        _files.write(path, json.dumps(doubt, sort_keys=True) + "\n", mode)
+        _files.write(path, json.dumps(asdict(doubt), sort_keys=True) + "\n", mode)
     except OSError as error:
         raise _failed(path, error) from error
 
 
-def _load(path: str) -> dict[str, str] | None:
+def _load(path: str) -> Doubt | None:
     try:
         changed = os.stat(path).st_mtime
         loaded = json.loads(_files.read(path))
@@ -124,6 +131,5 @@ def _load(path: str) -> dict[str, str] | None:
         raise ReplicationError(f"{path} can't be read: {error.strerror}") from error
     except (ValueError, TypeError, KeyError) as error:
         # A note was made, whatever it said.
-        reason = f"{path} is damaged ({error}): compare all with parity"
-        return {"since": _stamp(changed), "reason": reason}
-    return {"since": since, "reason": reason}
+        return Doubt(_stamp(changed), f"{path} is damaged ({error}): compare all with parity")
+    return Doubt(since, reason)
