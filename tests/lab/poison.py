@@ -1,0 +1,271 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What makes plain Cyrus stop replicating everyone: one mailbox that fails, in six ways.
+
+A test calls prepare, plant, stir as often as it likes, mend, and clear in the end.
+"""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from tests.integration import lab
+
+from . import plant
+from .content import Message
+from .imap import Literal
+from .imap import mailbox as named
+from .mail import the_store
+from .managesieve import Sieve
+
+_CYRUS = "/usr/lib/cyrus/bin"
+_SPOOL = "/var/spool/cyrus"
+_DATE = "01-Jan-2026 00:00:00 +0000"
+
+# Runs on the master: deliver a message, and take its file away before anybody reads it.
+_DELIVER_AND_REMOVE = """
+import glob, os, smtplib, sys
+user, folder, kept = sys.argv[1:]
+before = set(glob.glob(f"{folder}/*."))
+with smtplib.LMTP("/run/cyrus/socket/lmtp") as session:
+    message = b"Subject: its file is lost\\r\\n\\r\\nbody\\r\\n"
+    session.sendmail("sender@example.com", [user], message)
+(new,) = set(glob.glob(f"{folder}/*.")) - before
+os.rename(new, kept)
+print(new)
+"""
+
+
+def _as_cyrus(host: str, command: str) -> str:
+    words = ["setpriv", "--reuid=cyrus", "--regid=mail", "--init-groups"]
+    return lab.ssh(host, f"{shlex.join(words)} {command}").stdout.strip()
+
+
+def _message(subject: str, size: int = 0) -> Message:
+    line = b"0123456789abcdef" * 4 + b"\r\n"
+    return Message(
+        b"Subject: %b\r\n\r\nbody\r\n" % subject.encode() + line * (size // len(line)), "", _DATE
+    )
+
+
+def _restart(host: str) -> None:
+    """A running sync_server goes on with the settings it began with."""
+    lab.ssh(host, "systemctl restart cyrus-imapd")
+
+
+def _set(host: str, option: str, value: str | None) -> None:
+    """Set or remove an option of a host's imapd.conf, where the site has its own."""
+    command = f"sed -i '/^{option}:/d' /etc/imapd.conf"
+    if value is not None:
+        command += f"; sed -i '1i {option}: {value}' /etc/imapd.conf"
+    lab.ssh(host, command)
+
+
+@dataclass
+class Poison:
+    """One cause of failure; `mailbox` is the internal name of what it hits, None for nobody's."""
+
+    name: ClassVar[str]
+    folder: ClassVar[str] = "INBOX"
+    user: str
+    master: str = "imap1"
+    replica: str = "imap2"
+
+    @property
+    def mailbox(self) -> str | None:
+        return f"user.{self.user}{self.folder[len('INBOX') :].replace('/', '.')}"
+
+    @property
+    def _admin_name(self) -> str:
+        return f"user/{self.user}{self.folder[len('INBOX') :]}"
+
+    def prepare(self) -> None:
+        """What may stand for long before it hurts: settings, a smaller disk."""
+
+    def plant(self) -> None:
+        """Make the cause, and an event that meets it."""
+        raise NotImplementedError
+
+    def stir(self) -> None:
+        """Log one more event that meets the cause."""
+        self._append(_message("stirs"))
+
+    def mend(self) -> None:
+        """Remove the cause, as an administrator would, on the host that has it."""
+        raise NotImplementedError
+
+    def clear(self) -> None:
+        """Put back what prepare changed and mend does not."""
+
+    def _append(self, message: Message) -> None:
+        with the_store().imap(self.user) as session:
+            session.run("APPEND", named(self.folder), message.words, Literal(message.body))
+
+
+class DamagedIndex(Poison):
+    """The replica cannot open its copy."""
+
+    name = "damaged index"
+
+    def plant(self) -> None:
+        folder = _as_cyrus(self.replica, f"{_CYRUS}/mbpath {self._admin_name}")
+        lab.ssh(self.replica, f"truncate -s 64 {folder}/cyrus.index")
+        self.stir()
+
+    def mend(self) -> None:
+        # Reconstruct would give it a new UIDVALIDITY, which the next sync takes to the master.
+        _as_cyrus(self.replica, f"{_CYRUS}/sync_reset -f {self.user}")
+
+
+class Twin(Poison):
+    """A mailbox of the same name, made on either side."""
+
+    name = "another uniqueid"
+    folder = "INBOX/Twin"
+
+    def plant(self) -> None:
+        plant.create_mailbox(self.replica, self.user, self.folder)
+        # An empty one would just be replaced.
+        plant.append(self.replica, self.user, self.folder, _message("on the replica alone"))
+        with the_store().imap(self.user) as session:
+            session.run("CREATE", named(self.folder))
+        self.stir()
+
+    def mend(self) -> None:
+        plant.delete_mailbox(self.replica, self.user, self.folder)
+        with plant.imap(self.replica) as session:
+            pattern = named(f"DELETED/{self._admin_name}/*")
+            for line in session.run('LIST ""', pattern):
+                name = line.decode().split('"/" ', 1)[1].strip('"')
+                session.run("SETACL", named(name), "planter", "lrswipkxtecda")
+                session.run("DELETE", named(name))
+
+
+class UnknownPartition(Poison):
+    """The master has a partition that the replica lacks."""
+
+    name = "unknown partition"
+    folder = "INBOX/Far"
+    others: ClassVar[tuple[str, ...]] = ("imap3",)
+
+    def prepare(self) -> None:
+        for host in (self.master, *self.others):
+            self._define(host)
+
+    def plant(self) -> None:
+        with the_store().imap() as session:
+            session.run("CREATE", named(self._admin_name), "extra")
+        self.stir()
+
+    def mend(self) -> None:
+        self._define(self.replica)
+
+    def _define(self, host: str) -> None:
+        lab.ssh(host, f"install -d -o cyrus -g mail -m 700 {_SPOOL}/extra")
+        _set(host, "partition-extra", f"{_SPOOL}/extra")
+        _restart(host)
+
+
+class FullDisk(Poison):
+    """There is room for small messages on the replica, and none for a large one."""
+
+    name = "full disk"
+    size: ClassVar[int] = 1_000_000
+    room: ClassVar[int] = 262_144
+
+    @property
+    def mailbox(self) -> None:
+        return None
+
+    def prepare(self) -> None:
+        self._move(
+            "mount -t tmpfs -o size=128m,mode=0700,uid=$(id -u cyrus),gid=$(id -g mail) spool /mnt"
+            f" && cp -a {_SPOOL}/mail/. /mnt && mount --bind /mnt {_SPOOL}/mail && umount /mnt"
+        )
+
+    def plant(self) -> None:
+        fill = f"dd if=/dev/zero of={_SPOOL}/mail/ballast bs=1M count=1000 2>/dev/null"
+        lab.ssh(self.replica, f"{fill}; truncate -s -{self.room} {_SPOOL}/mail/ballast")
+        self.stir()
+
+    def stir(self) -> None:
+        self._append(_message("too large", self.size))
+
+    def mend(self) -> None:
+        lab.ssh(self.replica, f"rm {_SPOOL}/mail/ballast")
+
+    def clear(self) -> None:
+        self._move(
+            f"mount --bind {_SPOOL}/mail /mnt && umount {_SPOOL}/mail"
+            f" && rsync -aHS --delete /mnt/ {_SPOOL}/mail/ && umount /mnt"
+        )
+
+    def _move(self, commands: str) -> None:
+        lab.ssh(
+            self.replica,
+            f"systemctl stop cyrus-imapd; {commands}; moved=$?;"
+            " systemctl start cyrus-imapd; exit $moved",
+        )
+
+
+@dataclass
+class MissingFile(Poison):
+    """The master's index has a message whose file is gone."""
+
+    name: ClassVar[str] = "missing file"
+    _lost: str = field(default="", init=False)
+    _KEPT: ClassVar[str] = "/var/spool/cyrus/mail/kept-by-the-test"
+
+    def plant(self) -> None:
+        folder = _as_cyrus(self.master, f"{_CYRUS}/mbpath {self._admin_name}")
+        words = ["python3", "-c", textwrap.dedent(_DELIVER_AND_REMOVE)]
+        command = shlex.join([*words, self.user, folder, self._KEPT])
+        self._lost = lab.ssh(self.master, command).stdout.strip()
+
+    def mend(self) -> None:
+        lab.ssh(self.master, f"mv {self._KEPT} {self._lost}")
+
+
+class Script(Poison):
+    """A script that needs what the replica's Sieve does not allow."""
+
+    name = "Sieve script"
+    folder = "INBOX/#sieve"
+    _text: ClassVar[str] = 'require "vacation";\r\nvacation "away";\r\n'
+
+    def prepare(self) -> None:
+        _set(self.replica, "sieve_extensions", "fileinto reject include envelope body relational")
+        _restart(self.replica)
+
+    def plant(self) -> None:
+        self._put("away", activate=True)
+
+    def stir(self) -> None:
+        self._put("later", activate=False)
+
+    def mend(self) -> None:
+        _set(self.replica, "sieve_extensions", None)
+        _restart(self.replica)
+
+    def _put(self, name: str, activate: bool) -> None:
+        store = the_store()
+        with Sieve.connect(store.address) as session:
+            session.login(store.admin, store.password, act_as=self.user)
+            session.put(name, self._text)
+            if activate:
+                session.activate(name)
+
+
+ALL: tuple[type[Poison], ...] = (
+    DamagedIndex,
+    Twin,
+    UnknownPartition,
+    FullDisk,
+    MissingFile,
+    Script,
+)
