@@ -46,10 +46,10 @@ def build(sources: Mapping[str, str]) -> bytes:
 def needed(sources: Mapping[str, str]) -> list[str]:
     """The modules that the command reaches by imports, sorted: a change elsewhere is none here."""
     found: set[str] = set()
-    ahead = [ENTRY, *(name for name in _BY_NAME if name in sources)]
+    ahead = [ENTRY, *_BY_NAME]
     while ahead:
         name = ahead.pop()
-        if name not in found:
+        if name in sources and name not in found:
             found.add(name)
             ahead += _imports(sources[name])
     return sorted(found)

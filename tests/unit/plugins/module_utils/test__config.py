@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +113,31 @@ def test_units_start_in_order_and_know_their_files(host: Path) -> None:
         "cyrus-replicator@imap2.service",
     ]
     assert "/etc/cyrus-replication/cert.pem" in units[1]["files"]
+    assert [_config.LIBRARY in unit["files"] for unit in units] == [False, False, True]
+
+
+def test_a_file_of_bytes_is_written_as_it_is(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = b"\x00PK\r\n\r\xff\n"
+    path = str(host / "library.pyz")
+    described = {"path": path, "content": base64.b64encode(data).decode(), "encoding": "base64"}
+    file = _config._given({**described, "executable": False})
+    shown = _config._diff(file, _config._read(file))
+    assert (shown["before"], shown["after"]) == (
+        "",
+        f"SHA-256 {hashlib.sha256(data).hexdigest()}\n",
+    )
+    monkeypatch.setattr(_config, "_owner", lambda file: (file.mode, os.getuid(), os.getgid()))
+    _config._put(file, "", _config.Outcome())
+    assert (host / "library.pyz").read_bytes() == data
+    assert _config._read(file) == file.text
+    with pytest.raises(ReplicationError, match="is no Base64"):
+        _config._given({**described, "content": "a", "executable": False})
+
+
+def test_a_program_is_executable() -> None:
+    described = {"path": "/p", "content": "#!/bin/sh\n", "encoding": "text"}
+    modes = [_config._given({**described, "executable": x}).mode for x in (False, True)]
+    assert modes == [0o644, 0o755]
 
 
 def test_a_difference_shows_no_secret() -> None:

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from ansible_collections.mailops.cyrus.plugins.module_utils import _units
+from ansible_collections.mailops.cyrus.plugins.module_utils import _doubt, _role, _units
 from ansible_collections.mailops.cyrus.plugins.module_utils._units import State
 
 SHOWN = """\
@@ -45,6 +47,20 @@ def test_states_of_running_and_missing_units() -> None:
 )
 def test_a_unit_is_younger_than_its_files(state: State, newest: float, needed: str) -> None:
     assert _units.action(state, newest) == needed
+
+
+def test_running_cyrus_is_marked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_role, "STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(_doubt, "RUNNING", str(tmp_path / "running"))
+    active = False
+    monkeypatch.setattr(
+        _units, "states", lambda names: {name: State(active, True, 0.0, False) for name in names}
+    )
+    assert _units.mark_running(check=False) == []
+    active = True
+    done = ["mark cyrus-imapd.service as running"]
+    assert _units.mark_running(check=True) == _units.mark_running(check=False) == done
+    assert _units.mark_running(check=False) == []
 
 
 def test_only_our_own_instances_are_stale() -> None:
