@@ -109,7 +109,7 @@ class Session:
         )
 
     def _starttls(self) -> None:
-        reply = self._command("STARTTLS")
+        reply = self.command("STARTTLS").refusal
         if reply is not None:
             raise self._wire.error(f"offers no TLS at {self.endpoint.place}: {reply}")
         self._wire.start_tls()
@@ -143,6 +143,11 @@ class Session:
     def ask(self, requests: Iterable[str]) -> Iterator[Answer]:
         """The answers to GET requests (their text behind ``GET``), in order."""
         return self._pipeline(requests, self._answer)
+
+    def command(self, text: str) -> Answer:
+        """The answer to any other command."""
+        self._send_line(text)
+        return self._answer()
 
     def full_mailboxes(self, names: Iterable[str]) -> Iterator[FullMailbox]:
         """Mailboxes with all their records, in order, one at a time."""
@@ -199,10 +204,6 @@ class Session:
         self._tag += 1
         tag = f"S{self._tag} " if self._embedded else ""
         self._wire.send((tag + command + "\r\n").encode())
-
-    def _command(self, command: str) -> str | None:
-        self._send_line(command)
-        return self._completion()
 
     # -- reading
 
