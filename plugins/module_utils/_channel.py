@@ -12,74 +12,162 @@ What cannot be found out is null, and never counted as fine.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import time
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, TypeVar
 
-from . import _command, _endpoints, _files, _role
+from . import _command, _control, _doubt, _endpoints, _files, _quarantine, _role, _state
 from ._errors import ReplicationError
 from ._install import USER, Install
 from ._session import Session
 from ._store import Store
-from ._synclog import Backlog, SyncLog
+from ._synclog import SyncLog
+
+T = TypeVar("T")
 
 PARITY_DIR = f"{_role.STATE_DIR}/parity"
 
 _SYSTEMCTL_SECONDS = 20
+_ANSWER_SECONDS = 10
+
+
+def names() -> dict[str, str]:
+    """The channels of the store whose master this host is, and the replica of each; none on other
+    hosts."""
+    record = _role.read()
+    if record is None or record.role != "master":
+        return {}
+    channels = _endpoints.read_store().channels()
+    return {channel: host for host, channel in channels.items() if host != record.host}
+
+
+def replica_of(channel: str) -> str:
+    """The replica of a channel that this host has."""
+    known = names()
+    if channel not in known:
+        told = f"its channels are {', '.join(known)}" if known else "it is not a store's master"
+        raise ReplicationError(f"this host has no channel {channel}: {told}")
+    return known[channel]
 
 
 def channels() -> list[dict[str, Any]]:
-    """One entry for each replica of the store whose master this host is; none on other hosts."""
-    record = _role.read()
-    if record is None or record.role != "master":
-        return []
-    install = Install.discover()
-    store = _endpoints.read_store()
-    return [
-        _describe(install, store, host.name) for host in store.hosts if host.name != record.host
-    ]
+    """One entry for each channel of this host; none on a host that is not master."""
+    return [_describe(name, replica) for name, replica in names().items()]
 
 
-def _describe(install: Install, store: Store, replica: str) -> dict[str, Any]:
-    name = store.channels()[replica]
-    backlog, unread_log = _backlog(install, name)
-    parity, unread_parity = _last_parity(name)
+def one(name: str) -> dict[str, Any]:
+    """The entry of one channel of this host."""
+    return _describe(name, replica_of(name))
+
+
+def _describe(name: str, replica: str) -> dict[str, Any]:
+    install, store = Install.discover(), _endpoints.read_store()
+    unknown: list[str] = []
+
+    def known(ask: Callable[[], T]) -> T | None:
+        try:
+            return ask()
+        except ReplicationError as error:
+            unknown.append(str(error))
+            return None
+
     reason = _link_trouble(install, store, replica)
-    state = _unit_state(f"cyrus-replicator@{name}.service")
+    state = known(lambda: _state.load(name))
+    unit = unit_state(name)
+    held = known(lambda: quarantined(name, replica))
+    parity, doubt = _in_doubt(known(lambda: _last_parity(name)), known(lambda: _doubt.read(name)))
     return {
         "name": name,
         "replica": replica,
-        "state": state,
+        "state": unit,
+        "paused": _state.paused(name),
+        "replicator": _replicator(state, unit),
         "link": {"ok": reason is None, "reason": reason},
-        "backlog": asdict(backlog) if backlog else None,
-        "lag": _lag(backlog, state == "active" and reason is None),
-        "reason": unread_log or unread_parity,
+        "backlog": known(lambda: _backlog(install, name, held)),
+        "lag": known(lambda: _lag(name, unit, state)),
+        "quarantine": held,
+        "doubt": doubt,
         "parity": parity,
+        "reason": "; ".join(unknown) or None,
     }
 
 
-def _backlog(install: Install, channel: str) -> tuple[Backlog | None, str | None]:
-    log = SyncLog(install.config_directory, channel)
-    try:
-        foreign = log.foreign_file(USER)
-        if foreign:
-            # Such events are lost, and only syslog tells.
-            return None, f"{foreign} does not belong to {USER}: Cyrus can't log to it"
-        return log.backlog(), None
-    except ReplicationError as error:
-        return None, str(error)
+def quarantined(channel: str, replica: str) -> list[dict[str, Any]]:
+    """What is in quarantine of a channel, with the number of events that are held for each."""
+    return [
+        {
+            "channel": channel,
+            "replica": replica,
+            **{key: value for key, value in asdict(entry).items() if key != "events"},
+            "held": len(entry.events),
+        }
+        for entry in _quarantine.load(channel)
+    ]
 
 
-def _lag(backlog: Backlog | None, works: bool) -> float | None:
-    """Seconds that the oldest waiting event waits. Nothing waiting means no lag only where the
-    channel works: a log that nobody writes or reads is empty too."""
-    if backlog is None:
+def _replicator(state: _state.State | None, unit: str) -> dict[str, Any] | None:
+    if state is None:
         return None
-    if backlog.oldest is not None:
-        return round(backlog.oldest, 1)
-    return 0.0 if works else None
+    if unit in ("inactive", "failed") and state.state != "stopped":
+        # One that was killed could not say so; its last word is its last sign of life.
+        since = state.written or state.since
+        state = replace(state, state="stopped", reason=f"its unit is {unit}", since=since)
+    return {key: getattr(state, key) for key in ("state", "reason", "since", "replicated")}
+
+
+def _backlog(install: Install, channel: str, held: list[dict[str, Any]] | None) -> dict[str, Any]:
+    log = SyncLog(install.config_directory, channel)
+    foreign = log.foreign_file(USER)
+    if foreign:
+        # Such events are lost, and only syslog tells.
+        raise ReplicationError(f"{foreign} does not belong to {USER}: Cyrus can't log to it")
+    return {
+        **asdict(log.backlog()),
+        "run_age": _age(os.path.join(log.folder, "log-run")),
+        "held": None if held is None else sum(entry["held"] for entry in held),
+    }
+
+
+def _age(path: str) -> float | None:
+    """Seconds since a file was written; None where there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        return round(max(0.0, time.time() - os.stat(path).st_mtime), 1)
+    return None
+
+
+def _lag(channel: str, unit: str, state: _state.State | None) -> float:
+    """By the heartbeat, and only where somebody carries it: an old file would tell of old times."""
+    if unit != "active":
+        raise ReplicationError(
+            f"the lag is not known: {_control.unit(channel)} is {unit}, start the channel"
+        )
+    _control.ask(channel, {"do": "status"}, _ANSWER_SECONDS)
+    lag = state.lag(time.time()) if state else None
+    if lag is None:
+        raise ReplicationError("the lag is not known: no heartbeat has reached the replica yet")
+    return round(lag, 1)
+
+
+def _in_doubt(
+    parity: dict[str, Any] | None, doubt: _doubt.Doubt | None
+) -> tuple[dict[str, Any] | None, dict[str, str] | None]:
+    """The last parity and the doubt, as far as either says something about now.
+
+    Events may be lost without a trace, so what was equal before may not be any more; a comparison
+    that began after the doubt and found all equal ends it.
+    """
+    if doubt is None:
+        return parity, None
+    if parity is None or parity["in_sync"] is False:
+        return parity, asdict(doubt)
+    if parity["in_sync"] and parity["started"] > doubt.since:
+        return parity, None
+    return {**parity, "in_sync": None, "reason": doubt.reason}, asdict(doubt)
 
 
 def _link_trouble(install: Install, store: Store, replica: str) -> str | None:
@@ -91,20 +179,21 @@ def _link_trouble(install: Install, store: Store, replica: str) -> str | None:
         return str(error)
 
 
-def _unit_state(unit: str) -> str:
-    """As systemd names it: active, inactive, failed, activating ..."""
-    command = ["systemctl", "show", "--property=ActiveState", "--value", unit]
+def unit_state(channel: str) -> str:
+    """The unit of a channel's replicator, as systemd names it: active, inactive, failed ..."""
+    command = ["systemctl", "show", "--property=ActiveState", "--value", _control.unit(channel)]
     try:
         return _command.run(command, timeout=_SYSTEMCTL_SECONDS).stdout.strip() or "unknown"
     except ReplicationError:
         return "unknown"
 
 
-def _last_parity(channel: str) -> tuple[dict[str, Any] | None, str | None]:
+def _last_parity(channel: str) -> dict[str, Any] | None:
     path = os.path.join(PARITY_DIR, f"{channel}.json")
     if not os.path.exists(path):
-        return None, None
+        return None
     try:
-        return json.loads(_files.read(path)), None
-    except (OSError, ValueError) as error:
-        return None, f"{path} can't be read ({error}): remove it"
+        found: dict[str, Any] = json.loads(_files.read(path))
+        return {**found, "in_sync": found["in_sync"], "started": found["started"]}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ReplicationError(f"{path} can't be read ({error}): remove it") from error

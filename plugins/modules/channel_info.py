@@ -11,7 +11,7 @@ short_description: Tells whether replication from a master of Cyrus IMAP runs an
 version_added: 0.1.0
 description:
   - For each replica of the store, whether its channel runs, whether the link lets the master log in
-    on the replica, and what waits in the sync log.
+    on the replica, how far the replica is behind, what waits, and what is in quarantine.
   - Returns no channel on a host that is not master.
 author:
   - mailops.cyrus contributors (@mailops)
@@ -50,6 +50,23 @@ channels:
       type: str
       returned: success
       sample: active
+    paused:
+      description: Whether the channel is told to take nothing from its log.
+      type: bool
+      returned: success
+    replicator:
+      description:
+        - What the replicator says of itself, null where none has ever run. C(state) is C(starting),
+          C(running), C(away) (the replica does not answer), C(stalled) (the replica can store
+          nothing), C(paused) or C(stopped), since C(since) for C(reason). C(replicated) is when it
+          last had replicated all that it had taken.
+      type: dict
+      returned: success
+      sample:
+        state: away
+        reason: "imap2: nothing listens at 127.0.0.3 port 12006"
+        since: "2026-11-01T10:00:00Z"
+        replicated: "2026-11-01T09:59:58Z"
     link:
       description: Whether the master can log in on the replica, and why not.
       type: dict
@@ -57,21 +74,41 @@ channels:
       sample: {ok: false, reason: "imap2: its certificate is not accepted: certificate has expired"}
     backlog:
       description:
-        - Entries and bytes that wait in the sync log, and the age of the oldest in seconds; null
-          where the log can't be read.
+        - Entries and bytes that wait in the sync log, and the age of the oldest in seconds.
+          C(run_age) is for how long the part that is being worked off has been written, null where
+          there is none, C(held) how many events wait with what is in quarantine.
+        - Null where the log can't be read.
       type: dict
       returned: success
-      sample: {entries: 0, bytes: 0, oldest: null}
+      sample: {entries: 3, bytes: 71, oldest: 0.4, run_age: null, held: 0}
     lag:
-      description: Seconds that the replica is behind; null where that is not known.
+      description:
+        - Seconds that the replica is behind, by a heartbeat that is written on the master and read
+          on the replica. Null where that is not known.
       type: float
       returned: success
+    quarantine:
+      description:
+        - What is left aside so that the rest goes on, as M(mailops.cyrus.quarantine_info) returns
+          it; null where that can't be read.
+      type: list
+      elements: dict
+      returned: success
+    doubt:
+      description:
+        - Since when and why events may have been lost, null where nothing speaks for that or a
+          comparison has shown since that nothing differs.
+      type: dict
+      returned: success
+      sample: {since: "2026-11-01T10:00:00Z", reason: "Cyrus did not end in order"}
     reason:
-      description: Why the backlog or the last comparison is not known.
+      description: Why something here is not known.
       type: str
       returned: success
     parity:
-      description: The last comparison that the playbook C(parity) has noted, null without one.
+      description:
+        - The last comparison that the playbook C(parity) has noted, null without one. Its
+          C(in_sync) is null while there is a doubt that is newer.
       type: dict
       returned: success
 """

@@ -1,0 +1,150 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""Drained: nothing waits for a channel, and a comparison shows that the replica has it all.
+
+An empty log alone proves nothing: it is also empty where nobody writes or reads it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import _channel, _control, _pair, _quarantine, _role, _state
+from ._errors import ReplicationError
+from ._install import USER, Install
+from ._synclog import SyncLog
+
+_POLL_SECONDS = 0.2
+_ANSWER_SECONDS = 10.0
+# A heartbeat may just be on its way when the comparison ends.
+_LAST_SECONDS = 5.0
+# So many names are listed of each kind; the report has them all.
+_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Left:
+    """What keeps a channel from being drained, a sentence each; none where it is drained.
+
+    `report` is the document of the comparison, None where it did not come to that.
+    """
+
+    reasons: tuple[str, ...]
+    report: dict[str, Any] | None = None
+
+
+def drain(channel: str, timeout: float) -> Left:
+    """Wait until the channel is drained, `timeout` seconds at most; what is left then."""
+    end = time.monotonic() + timeout
+    try:
+        pair = _pair.pair_of(_options(channel, timeout))
+        log = SyncLog(Install.discover().config_directory, channel)
+        left = _wait(channel, log, end)
+        if left:
+            return Left(left)
+        settle = max(0.0, end - time.monotonic())
+        report = _pair.check(replace(pair, settle=settle), _in_silence)
+        if report["in_sync"] is not True:
+            return Left(tuple(_unequal(report)), report)
+        # What was logged meanwhile was no part of it.
+        return Left(_wait(channel, log, max(end, time.monotonic() + _LAST_SECONDS)), report)
+    except ReplicationError as error:
+        return Left((str(error),))
+
+
+def _options(channel: str, timeout: float) -> dict[str, Any]:
+    """Everything of the pair, as the module parity_info compares it."""
+    replica, record = _channel.replica_of(channel), _role.read()
+    if record is None:
+        raise ReplicationError("this host has no role record: run setup")
+    return {
+        "store": record.store,
+        "epoch": record.epoch,
+        "level": "summary",
+        "channel": channel,
+        "settle": timeout,
+        "master": {"name": record.host, "path": None, "host": None},
+        "replica": {"name": replica, "path": None, "host": None},
+    }
+
+
+def _in_silence(_what: str, _done: int, _total: int) -> None:
+    """Nobody watches this comparison."""
+
+
+def _wait(channel: str, log: SyncLog, end: float) -> tuple[str, ...]:
+    """Until nothing waits, or the time is up; what is left then."""
+    while True:
+        _refuse_hopeless(channel, log)
+        left = tuple(_waiting(channel, log))
+        if not left or time.monotonic() >= end:
+            return left
+        time.sleep(_POLL_SECONDS)
+
+
+def _refuse_hopeless(channel: str, log: SyncLog) -> None:
+    """What no waiting helps against."""
+    unit = _channel.unit_state(channel)
+    if unit in ("inactive", "failed", "unknown"):
+        raise ReplicationError(f"{_control.unit(channel)} is {unit}: start the channel")
+    if _state.paused(channel):
+        raise ReplicationError(f"channel {channel} is paused: bring it to the state started")
+    foreign = log.foreign_file(USER)
+    if foreign:
+        raise ReplicationError(f"{foreign} does not belong to {USER}: Cyrus can't log to it")
+
+
+def _waiting(channel: str, log: SyncLog) -> Iterator[str]:
+    """In the order in which an event travels, so that none is missed between two looks."""
+    for name in ("log", "log-run"):
+        path = os.path.join(log.folder, name)
+        if os.path.exists(path):
+            waiting = log.waiting()
+            yield f"{path} is there, with events of {_some(waiting.users | waiting.shared)}"
+            break
+    yield from _replicator(channel)
+    for entry in _quarantine.load(channel):
+        yield f"{entry.name or entry.scope} is in quarantine: {entry.reason}"
+
+
+def _replicator(channel: str) -> Iterator[str]:
+    try:
+        _control.ask(channel, {"do": "status"}, _ANSWER_SECONDS)
+        state = _state.load(channel)
+    except ReplicationError as error:
+        yield str(error)
+        return
+    if state is None or state.state != "running":
+        reason = f": {state.reason}" if state and state.reason else ""
+        yield f"channel {channel} is {state.state if state else 'starting'}{reason}"
+    elif state.batch is not None:
+        yield f"{state.batch.events} events are in hand since {state.batch.started}"
+    elif state.lag(time.time()) is None:
+        yield "no heartbeat has come through yet, so it is not known whether the log is written"
+
+
+def _unequal(report: dict[str, Any]) -> Iterator[str]:
+    for key, verb in (("differences", "differ"), ("lagging", "are behind")):
+        if report[key]:
+            yield f"{len(report[key])} things {verb}, of {_some(map(_whose, report[key]))}"
+    for key in ("unknown", "skipped"):
+        yield from (f"{item['scope']} was not compared: {item['reason']}" for item in report[key])
+
+
+def _whose(difference: dict[str, Any]) -> str:
+    return str(difference["mailbox"] or difference["user"] or "the server")
+
+
+def _some(names: Iterable[str]) -> str:
+    found = sorted({name or "the server" for name in names}) or ["nobody"]
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return ", ".join(found[:_NAMED]) + more

@@ -1,0 +1,145 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: channel
+short_description: Starts, stops, pauses or drains a channel of Cyrus IMAP's replication
+version_added: 0.1.0
+description:
+  - Brings the replicator of one channel into a state, on the master that has it.
+  - Waits with V(drained) until nothing is on its way to the replica, then compares both servers.
+author:
+  - mailops.cyrus contributors (@mailops)
+extends_documentation_fragment:
+  - mailops.cyrus.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - O(state=drained) changes nothing, so it does the same in check mode.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  name:
+    description: Name of the channel, which is its replica's in lower-case letters and digits.
+    type: str
+    required: true
+  state:
+    description:
+      - V(started) has it enabled, running and not paused.
+      - V(stopped) has it not running now. Cyrus, a reboot or C(setup) start it again.
+      - V(paused) has it running without taking anything from its log, also after a restart or a
+        reboot, until it is V(started).
+      - V(drained) waits until the log is gone, nothing is in hand and nothing in quarantine, and
+        then compares all of both servers at the level C(summary). Fails and says what is left where
+        that does not come about in time. A channel that is stopped, paused or away, and a log that
+        nobody writes, are never drained.
+    type: str
+    choices: [started, stopped, paused, drained]
+    default: started
+  timeout:
+    description:
+      - Seconds in which the state has to be reached. A comparison that has begun is brought to its
+        end.
+    type: float
+    default: 60
+seealso:
+  - module: mailops.cyrus.channel_info
+  - module: mailops.cyrus.quarantine
+"""
+
+EXAMPLES = r"""
+- name: Nothing goes to imap2 while its disk is exchanged
+  mailops.cyrus.channel:
+    name: imap2
+    state: paused
+
+- name: Go on
+  mailops.cyrus.channel:
+    name: imap2
+    state: started
+
+- name: Everything is on imap2
+  mailops.cyrus.channel:
+    name: imap2
+    state: drained
+    timeout: 300
+"""
+
+RETURN = r"""
+channel:
+  description: The channel afterwards, as M(mailops.cyrus.channel_info) returns it.
+  returned: when this host has the channel
+  type: dict
+left:
+  description: What keeps the channel from being drained, a sentence each.
+  returned: when O(state=drained)
+  type: list
+  elements: str
+  sample: ["user.anna is in quarantine: imap2 can't open it: its index there is damaged"]
+report:
+  description:
+    - The comparison, the report of M(mailops.cyrus.parity_info); null where it did not come to
+      that.
+  returned: when O(state=drained)
+  type: dict
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mailops.cyrus.plugins.module_utils import (
+    _channel,
+    _drain,
+    _steer,
+)
+from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "state": {
+                "type": "str",
+                "choices": ["started", "stopped", "paused", "drained"],
+                "default": "started",
+            },
+            "timeout": {"type": "float", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    name, state, timeout = (module.params[key] for key in ("name", "state", "timeout"))
+    result: dict[str, Any] = {"changed": False}
+    try:
+        _channel.replica_of(name)
+        if state == "drained":
+            left = _drain.drain(name, timeout)
+            result.update(left=list(left.reasons), report=left.report)
+            if left.reasons:
+                raise ReplicationError(f"channel {name} is not drained: {'; '.join(left.reasons)}")
+        else:
+            before, after = _steer.ensure(name, state, timeout, module.check_mode)
+            result.update(changed=before != after, diff=_steer.differences(before, after))
+        result["channel"] = _channel.one(name)
+    except ReplicationError as error:
+        module.fail_json(msg=str(error), **_learned(name, result))
+    module.exit_json(**result)
+
+
+def _learned(name: str, result: dict[str, Any]) -> dict[str, Any]:
+    """With the channel as it is after a failure, as far as that can be read."""
+    try:
+        return {**result, "channel": _channel.one(name)}
+    except ReplicationError:
+        return result
+
+
+if __name__ == "__main__":
+    main()
