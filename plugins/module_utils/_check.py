@@ -24,7 +24,7 @@ from itertools import islice
 
 from . import _names, _parity
 from ._dlist import FormatError
-from ._model import Mailbox, State
+from ._model import SCRIPT_MAILBOXES_SINCE, Mailbox, State
 from ._parity import MAX_PER_MAILBOX, Difference, Tally
 from ._session import Answer, FullMailbox, Session, quoted, quoted_list
 from ._synclog import SyncLog, Waiting
@@ -36,7 +36,6 @@ _NAMES_PER_REQUEST = 100
 # More differences than these are counted, not listed.
 MAX_DIFFERENCES = 20000
 _LOOK_AGAIN_AFTER = 0.5
-_SCRIPT_MAILBOXES_SINCE = (3, 5)
 # So many looks have to find a difference alike; one more where its mailbox was logged meanwhile,
 # since sync_client logs a locked mailbox again instead of replicating it.
 _ENOUGH_LOOKS = 2
@@ -255,7 +254,7 @@ class Check:
         """Where newer Cyrus keeps scripts. GET MAILBOXES passes over these, and META tells what a
         database says of them."""
         versions = self._master.session.version, self._replica.session.version
-        if any(version is not None and version < _SCRIPT_MAILBOXES_SINCE for version in versions):
+        if any(version is not None and version < SCRIPT_MAILBOXES_SINCE for version in versions):
             return
         for name in sorted(names):
             user = _names.owner(name)

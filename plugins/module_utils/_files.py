@@ -23,6 +23,13 @@ def sync_directory(path: str) -> None:
         os.close(handle)
 
 
+def overwrite(path: str, text: str, mode: int) -> None:
+    """Write a file that need not outlive this machine's power."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
+        stream.write(text)
+
+
 def write(path: str, text: str, mode: int, uid: int = -1, gid: int = -1) -> None:
     """Write a file beside its place, make it durable and put it there."""
     directory = os.path.dirname(path)

@@ -18,6 +18,9 @@ from ._dlist import FormatError, Value
 
 Annotations = tuple[tuple[str, str, str], ...]
 
+# From this version on scripts are kept in a mailbox as well, which replicates like any other.
+SCRIPT_MAILBOXES_SINCE = (3, 5)
+
 # As large as 64 bits hold.
 _NUMBER = re.compile(r"[0-9]{1,20}\Z")
 

@@ -48,3 +48,14 @@ def internal(external: str, delimiter: str, virtdomains: bool = False) -> str:
     if delimiter == "/":
         local = local.translate(str.maketrans("/.", ".^"))
     return domain + "!" + local if domain else local
+
+
+def pattern_of(user: str, delimiter: str, virtdomains: bool = False) -> str:
+    """What to LIST as an admin to see all mailboxes of a user, and perhaps some of others: a name
+    may hold the characters that stand for any."""
+    local, domain = user, ""
+    if virtdomains and "@" in user:
+        local, _at, domain = user.rpartition("@")
+    if delimiter == ".":
+        local = local.replace(".", "^")
+    return f"user{delimiter}{local}*" + (f"@{domain}" if domain else "")

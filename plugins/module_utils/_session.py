@@ -15,6 +15,7 @@ that neither side waits for the other for ever.
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -144,6 +145,19 @@ class Session:
         """The answers to GET requests (their text behind ``GET``), in order."""
         return self._pipeline(requests, self._answer)
 
+    def set_aside(self, partition: str, size: int) -> str | None:
+        """Hands over a message of `size` bytes that belongs to no mailbox and that the server
+        drops when the session ends (csync only); why it could not be kept until then, if so.
+
+        The session is of no further use: a server without room takes the message's bytes for
+        commands, so there is no line in it.
+        """
+        body = b"x" * size
+        guid = hashlib.sha1(body).hexdigest()
+        self._wire.send(f"APPLY MESSAGE (%{{{partition} {guid} {size}}}\r\n".encode())
+        self._wire.send(body + b")\r\n")
+        return self._completion()
+
     def command(self, text: str) -> Answer:
         """The answer to any other command."""
         self._send_line(text)
@@ -154,9 +168,10 @@ class Session:
         requests = ("FULLMAILBOX " + quoted(name) for name in names)
         return self._pipeline(requests, self._full_mailbox)
 
-    def listing(self) -> Iterator[str]:
-        """Internal names of all mailboxes that the server lists to its admin (IMAP only)."""
-        self._send_line('LIST "" "*"')
+    def listing(self, pattern: str = "*") -> Iterator[str]:
+        """Internal names of the mailboxes that the server lists to its admin (IMAP only), by
+        default of all."""
+        self._send_line(f'LIST "" {_quoted_string(pattern)}')
         for line in self._lines():
             if not line.upper().startswith(b"LIST ("):
                 continue
@@ -284,6 +299,11 @@ class Session:
     def _skip_spaces(self) -> None:
         while self._wire.peek() == ord(" "):
             self._wire.skip()
+
+
+def _quoted_string(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def quoted(name: str) -> str:

@@ -195,6 +195,17 @@ class Owner(SyncLog):
             _files.sync_directory(self.folder)
         self._let_go()
 
+    def later(self) -> frozenset[_events.Target]:
+        """What has been logged since the log was taken."""
+        with (
+            _clear(self._log),
+            contextlib.suppress(FileNotFoundError),
+            open(self._log, "rb") as file,
+        ):
+            events = _events.parse(file.read(_MAX_READ))
+            return frozenset(target for event in events for target in _events.targets(event))
+        return frozenset()
+
     def append(self, lines: Iterable[str]) -> None:
         """Log all of the events (lines without a line feed) or none, as Cyrus's writers do."""
         data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")

@@ -1,0 +1,132 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""One log worked off: replicated, proven, and what is not proven halved until it stands alone.
+
+sync_client ends at the first user that it cannot replicate, and those behind wait for ever. Here
+what has not arrived is tried again in halves: all that can be replicated arrives, and what cannot
+is left over by itself, first a user, then a mailbox of that user.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection
+
+from . import _bundle, _events
+from ._client import Client, Outcome
+from ._ends import AwayError, Ends
+from ._events import Event, Target
+from ._points import reach
+from ._proof import Seen
+from ._wire import WireError
+
+# So many owners at a time are held in memory.
+_PORTION = 1000
+# A target whose later events wait is left to them; not for ever.
+_PATIENCE = 10
+
+Bundle = list[Event]
+# Told of what cannot be replicated: the events, and why each target has not arrived.
+Blame = Callable[[Bundle, dict[Target, str], Outcome], None]
+
+
+class Batch:
+    """Works events off. `waiting` tells what the log has meanwhile got anew; `blame` is called with
+    each part that fails by itself, and may raise if nobody's mailbox is at fault."""
+
+    def __init__(
+        self,
+        client: Client,
+        ends: Ends,
+        waiting: Callable[[], Collection[Target]],
+        blame: Blame,
+    ) -> None:
+        self._client = client
+        self._ends = ends
+        self._waiting = waiting
+        self._blame = blame
+        self._postponed: Counter[Target] = Counter()
+
+    def work_off(self, events: list[Event]) -> None:
+        """Returns when the effect of every event is known."""
+        bundles = _events.by_owner(events)
+        for start in range(0, len(bundles), _PORTION):
+            self._try(bundles[start : start + _PORTION])
+
+    def replicate(
+        self, events: Bundle, talkative: bool = False
+    ) -> tuple[dict[Target, str], Outcome]:
+        """Runs sync_client once; what has not arrived, and why not."""
+        targets = _bundle.targets_of(events)
+        before = self._ends.proof().before(targets)
+        reach("before the run")
+        outcome = self._client.run([event.line for event in events], talkative)
+        reach("after the run")
+        if not outcome.connected:
+            raise AwayError("sync_client cannot connect to the replica, or was cut off from it")
+        unproven = self._unproven(targets, before)
+        reach("unproven" if unproven else "proven")
+        return unproven, outcome
+
+    def _unproven(
+        self, targets: list[Target], before: Seen, again: bool = True
+    ) -> dict[Target, str]:
+        """What is damaged may end the replica's process that is asked about it."""
+        try:
+            return self._ends.proof().unproven(targets, before)
+        except WireError as error:
+            self._ends.close()
+            if not self._ends.answer():
+                raise AwayError(str(error)) from None
+            if not again:
+                return dict.fromkeys(targets, str(error))
+        return self._unproven(targets, before, again=False)
+
+    def _try(self, bundles: list[Bundle]) -> None:
+        unproven, outcome = self.replicate([event for bundle in bundles for event in bundle])
+        if outcome.rc == 0:
+            unproven = self._without_postponed(unproven)
+        suspects = [b for b in bundles if any(t in unproven for t in _bundle.targets_of(b))]
+        if not suspects:
+            return
+        if len(suspects) > 1:
+            reach("halved")
+            half = len(suspects) // 2
+            self._try(suspects[:half])
+            self._try(suspects[half:])
+        elif len(bundles) > 1:
+            self._try(suspects)
+        else:
+            self._take_apart(suspects[0])
+
+    def _take_apart(self, bundle: Bundle) -> None:
+        parts = _bundle.split(bundle, self._mailboxes)
+        if len(parts) > 1:
+            reach("split")
+            self._try(parts)
+            return
+        # Once more by itself, now asked for its reasons.
+        unproven, outcome = self.replicate(parts[0], talkative=True)
+        if unproven:
+            reach("blamed")
+            self._blame(parts[0], unproven, outcome)
+
+    def _mailboxes(self, user: str) -> list[str]:
+        return self._ends.live_mailboxes([user])[user]
+
+    def _without_postponed(self, unproven: dict[Target, str]) -> dict[Target, str]:
+        """A mailbox that was locked, or has changed again, has an event in the log by now."""
+        waiting = self._waiting() if unproven else ()
+        rest = {}
+        for target, why in unproven.items():
+            self._postponed[target] += 1
+            if target not in waiting or self._postponed[target] > _PATIENCE:
+                rest[target] = why
+        for target in [t for t in self._postponed if t not in unproven]:
+            del self._postponed[target]
+        return rest

@@ -1,0 +1,152 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""The ends of a channel, as its replicator reads them: the master by its private sockets, the
+replica exactly as sync_client reaches it, so that one answers if and only if the other does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
+
+from . import _endpoints, _names
+from ._errors import ReplicationError
+from ._imapd_conf import switch
+from ._install import Install
+from ._proof import Proof
+from ._session import Session
+from ._store import IMAP_SOCKET
+from ._wire import Endpoint
+
+_CONNECT = 3.0
+_ANSWER = 20.0
+# For more users than these all mailboxes are listed at once.
+_MANY = 20
+
+
+class AwayError(ReplicationError):
+    """An end of the channel does not answer: nobody's mailbox is at fault."""
+
+
+class Ends:
+    """Sessions to both sides, opened when they are needed and again when one has broken."""
+
+    def __init__(
+        self,
+        install: Install,
+        channel: str,
+        master: str,
+        replica: str,
+        tick: Callable[[], None],
+    ) -> None:
+        self._install = install
+        self._tick = tick
+        self._channel = channel
+        self._master_name = master
+        self._replica_name = replica
+        self._sessions: dict[str, Session] = {}
+
+    def proof(self) -> Proof:
+        return Proof(self.master, self.replica, self.live_mailboxes, self._tick)
+
+    def open(self) -> None:
+        """AwayError where one of the ends does not answer."""
+        for _session in (self.master, self.replica):
+            pass
+
+    @property
+    def master(self) -> Session:
+        return self._session("master", _endpoints.local(self._master_name))
+
+    @property
+    def replica(self) -> Session:
+        settings = self._install.settings
+        return self._session("replica", receiving(self._replica_name, self._channel, settings))
+
+    @property
+    def imap(self) -> Session:
+        """The master as its administrator."""
+        return self._session("imap", self._as_admin())
+
+    def _session(self, side: str, endpoint: Endpoint) -> Session:
+        if side not in self._sessions:
+            try:
+                self._sessions[side] = Session(endpoint)
+            except ReplicationError as error:
+                raise AwayError(str(error)) from None
+        return self._sessions[side]
+
+    def _as_admin(self) -> Endpoint:
+        user, password = _endpoints.login(self._channel, self._install.settings)
+        return Endpoint(
+            self._master_name,
+            transport="imap",
+            path=IMAP_SOCKET,
+            user=user,
+            password=password,
+            virtdomains=switch(self._install.setting("virtdomains", "off")),
+        )
+
+    def answer(self) -> bool:
+        """Whether somebody new would be served by the replica."""
+        try:
+            with closing(self._newcomer()):
+                return True
+        except ReplicationError:
+            return False
+
+    def refuses_message(self, partition: str, size: int) -> str | None:
+        """Why the replica cannot store a message of so many bytes in a partition, if so; a
+        WireError where its process ends over that."""
+        with closing(self._newcomer()) as session:
+            return session.set_aside(partition, size)
+
+    def _newcomer(self) -> Session:
+        settings = self._install.settings
+        return Session(receiving(self._replica_name, self._channel, settings))
+
+    def live_mailboxes(self, users: Collection[str]) -> dict[str, list[str]]:
+        """The mailboxes of these users on the master that are not deleted, by internal name."""
+        found: dict[str, list[str]] = {user: [] for user in users}
+        for pattern in self._patterns(found):
+            for name in self.imap.listing(pattern):
+                user = _names.owner(name)
+                if user in found and not _names.is_deleted(name):
+                    found[user].append(name)
+        return {user: sorted(set(names)) for user, names in found.items()}
+
+    def _patterns(self, users: Collection[str]) -> list[str]:
+        if len(users) > _MANY:
+            return ["*"]
+        delimiter = "/" if switch(self._install.setting("unixhierarchysep", "yes")) else "."
+        virtual = switch(self._install.setting("virtdomains", "off"))
+        return [_names.pattern_of(user, delimiter, virtual) for user in users]
+
+    def close(self) -> None:
+        for session in self._sessions.values():
+            session.close()
+        self._sessions.clear()
+
+
+def receiving(replica: str, channel: str, settings: Mapping[str, str]) -> Endpoint:
+    """The replica by the options of its channel."""
+    user, password = _endpoints.login(channel, settings)
+    try:
+        host, port = settings[f"{channel}_sync_host"], int(settings[f"{channel}_sync_port"])
+    except (KeyError, ValueError):
+        raise ReplicationError(
+            f"imapd.conf does not say where channel {channel} leads: run setup on this host"
+        ) from None
+    return Endpoint(
+        replica,
+        host=host,
+        port=port,
+        user=user,
+        password=password,
+        connect_timeout=_CONNECT,
+        answer_timeout=_ANSWER,
+    )

@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""What becomes of a mailbox that cannot be replicated: into quarantine with the reason, and out."""
+
+from __future__ import annotations
+
+import time
+
+from . import _advice, _bundle, _diagnosis, _events
+from ._batch import Batch
+from ._client import Outcome
+from ._ends import Ends
+from ._events import Event, Target
+from ._points import reach
+from ._pulse import Pulse
+from ._quarantine import REPLICATOR, Entry, Quarantine
+from ._reporter import Reporter
+from ._room import Room, StalledError
+from ._synclog import Owner
+
+
+class Ward:
+    """Puts into quarantine what fails while the replica is well, and lets out what works again."""
+
+    def __init__(
+        self,
+        ends: Ends,
+        log: Owner,
+        quarantine: Quarantine,
+        pulse: Pulse,
+        room: Room,
+        reporter: Reporter,
+    ) -> None:
+        self._ends = ends
+        self._log = log
+        self._quarantine = quarantine
+        self._pulse = pulse
+        self._room = room
+        self._reporter = reporter
+
+    def blame(self, events: list[Event], unproven: dict[Target, str], outcome: Outcome) -> None:
+        """These events fail by themselves. Raises StalledError where everything would."""
+        for target, why in unproven.items():
+            if target == self._pulse.target:
+                raise StalledError(f"the heartbeat does not arrive: {why}")
+            diagnosis = _diagnosis.diagnose(self._ends, target, outcome)
+            if diagnosis.partition is not None:
+                self._room.check(diagnosis.partition, diagnosis.largest)
+            reason, advice = _advice.advise(why, diagnosis.finding)
+            reach("held")
+            self._quarantine.hold(
+                target,
+                _events.owner(target),
+                target.name if target.scope == "mailbox" else None,
+                reason,
+                advice,
+                REPLICATOR,
+                events,
+                time.time(),
+            )
+            self._quarantine.save()
+            self._reporter.say(f"{target.name} is in quarantine: {reason}", failed=True)
+
+    def keep(self, kept: dict[Target, list[Event]]) -> None:
+        """The events of what is in quarantine wait there."""
+        for target, events in kept.items():
+            self._quarantine.keep(target, events)
+        if kept:
+            self._quarantine.save()
+            reach("kept")
+
+    def retry(self, batch: Batch, entry: Entry) -> tuple[str, str] | None:
+        """Tries an entry; None where it is released, else the reason and what to do."""
+        target = entry.target
+        events = [_events.read(line) for line in entry.events]
+        events = _events.without_repeats([*events, _bundle.event_of(target)])
+        unproven, outcome = batch.replicate(events, talkative=True)
+        reach("retried")
+        if target in unproven:
+            diagnosis = _diagnosis.diagnose(self._ends, target, outcome)
+            reason, advice = _advice.advise(unproven[target], diagnosis.finding)
+            self._quarantine.failed(target, reason, advice, time.time())
+            self._quarantine.save()
+            return reason, advice
+        self.let_go(entry)
+        return None
+
+    def let_go(self, entry: Entry) -> None:
+        """Out of quarantine; and all of its user is looked at once more, since mending it may have
+        taken away more than what was in quarantine."""
+        owner = _events.owner(entry.target)
+        whole = entry.target if owner is None else Target("user", owner)
+        self._log.append([*entry.events, _bundle.event_of(whole).line])
+        self._quarantine.release(entry.target)
+        self._quarantine.save()
+        reach("released")
+        self._reporter.say(f"{entry.target.name} is released from quarantine")
