@@ -34,14 +34,15 @@ def _host(store: Store, host: Host, variables: Mapping[str, Any]) -> dict[str, A
     if trouble is None and found.get("failed"):
         trouble = f"{host.name}: {found.get('msg')}"
     answer = variables.get("cyrus_server") or {}
+    channels = list(found.get("channels") or [])
     return {
         "host": host.name,
         "role": record.role if record else "unknown",
         "epoch": record.epoch if record else None,
         "since": record.since if record else None,
         "version": host.version,
-        "channels": list(found.get("channels") or []),
-        "quarantine": [],
+        "channels": channels,
+        "quarantine": [e for channel in channels for e in channel.get("quarantine") or []],
         "history": list(answer.get("history") or []),
         "trouble": trouble,
     }
@@ -76,21 +77,32 @@ def _hosts(document: Mapping[str, Any]) -> list[str]:
 
 
 def _channels(document: Mapping[str, Any]) -> list[str]:
-    rows = [["channel", "state", "link", "waiting", "lag", "quarantine", "last parity"]]
+    rows = [["channel", "state", "link", "waiting", "lag", "held", "quarantine", "last parity"]]
     for host in document["hosts"]:
-        rows += [
-            [
-                channel["name"],
-                channel["state"],
-                "ok" if channel["link"]["ok"] else "BROKEN",
-                _word(channel["backlog"] and channel["backlog"]["entries"]),
-                "unknown" if channel["lag"] is None else f"{channel['lag']:g} s",
-                str(len(host["quarantine"])),
-                _parity(channel["parity"]),
-            ]
-            for channel in host["channels"]
-        ]
+        rows += [_channel(channel) for channel in host["channels"]]
     return table(rows) if len(rows) > 1 else []
+
+
+def _channel(channel: Mapping[str, Any]) -> list[str]:
+    backlog, held = channel["backlog"] or {}, channel["quarantine"]
+    return [
+        channel["name"],
+        _state(channel),
+        "ok" if channel["link"]["ok"] else "BROKEN",
+        _word(backlog.get("entries")),
+        "unknown" if channel["lag"] is None else f"{channel['lag']:g} s",
+        _word(backlog.get("held")),
+        "unknown" if held is None else str(len(held)),
+        _parity(channel["parity"]),
+    ]
+
+
+def _state(channel: Mapping[str, Any]) -> str:
+    """As the replicator names it where it runs, else as systemd does."""
+    if channel["state"] != "active":
+        return f"{channel['state']}, paused" if channel["paused"] else str(channel["state"])
+    replicator = channel["replicator"]
+    return str(replicator["state"]) if replicator else "unknown"
 
 
 def _parity(last: Mapping[str, Any] | None) -> str:
@@ -104,9 +116,27 @@ def _troubles(document: Mapping[str, Any]) -> Iterable[str]:
         if host["trouble"]:
             yield host["trouble"]
         for channel in host["channels"]:
-            for reason in (channel["link"]["reason"], channel["reason"]):
-                if reason:
-                    yield f"channel {channel['name']}: {reason}"
+            yield from (f"channel {channel['name']}: {text}" for text in _of_channel(channel))
+        yield from quarantined(host["quarantine"])
+
+
+def _of_channel(channel: Mapping[str, Any]) -> Iterable[str]:
+    replicator, doubt = channel["replicator"], channel["doubt"]
+    if channel["state"] == "active" and replicator and replicator["reason"]:
+        yield f"{replicator['state']} since {replicator['since']}: {replicator['reason']}"
+    yield from filter(None, (channel["link"]["reason"], channel["reason"]))
+    if doubt:
+        yield f"parity is in doubt since {doubt['since']}: {doubt['reason']}"
+
+
+def quarantined(entries: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    """A line for each thing in quarantine: since when, why, and what to do."""
+    for entry in entries:
+        what = f"{entry['scope']} {entry['name']}".rstrip()
+        by = "by an administrator " if entry["by"] == "administrator" else ""
+        events = f"{entry['held']} event{'' if entry['held'] == 1 else 's'} held"
+        said = " ".join(filter(None, (f"{entry['reason'].rstrip('.')}.", entry["advice"])))
+        yield f"quarantine {entry['channel']}: {what}, {by}since {entry['since']}, {events}: {said}"
 
 
 def _word(value: object) -> str:

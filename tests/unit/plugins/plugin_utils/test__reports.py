@@ -374,11 +374,44 @@ def channel(replica: str, **changes: Any) -> dict[str, Any]:
         "name": replica,
         "replica": replica,
         "state": "active",
+        "paused": False,
+        "replicator": replicator("running"),
         "link": {"ok": True, "reason": None},
-        "backlog": {"entries": 0, "bytes": 0, "oldest": None},
+        "backlog": backlog(0),
         "lag": 0.0,
+        "quarantine": [],
+        "doubt": None,
         "reason": None,
         "parity": None,
+        **changes,
+    }
+
+
+def backlog(entries: int, held: int = 0) -> dict[str, Any]:
+    return {"entries": entries, "bytes": 0, "oldest": None, "run_age": None, "held": held}
+
+
+def replicator(state: str, reason: str | None = None) -> dict[str, Any]:
+    since = "2026-11-01T10:00:00Z"
+    return {"state": state, "reason": reason, "since": since, "replicated": since}
+
+
+def held(name: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "channel": "imap2",
+        "replica": "imap2",
+        "scope": "mailbox",
+        "name": name,
+        "user": "anna",
+        "mailbox": name,
+        "reason": "imap2 can't open it",
+        "advice": "Drop the copy.",
+        "since": "2026-11-01T10:00:00Z",
+        "by": "replicator",
+        "tries": 2,
+        "tried": None,
+        "next": 1.0,
+        "held": 12,
         **changes,
     }
 
@@ -421,8 +454,7 @@ def test_lines_of_status() -> None:
         reason="the sync log cannot be read",
         parity=last,
     )
-    waiting = {"entries": 2, "bytes": 30, "oldest": 4.5}
-    working = channel("imap2", backlog=waiting, lag=4.5)
+    working = channel("imap2", backlog=backlog(2, 12), lag=4.5, quarantine=[held("user.anna")])
     variables["imap1"]["cyrus_channels"] = {"channels": [working, broken]}
     shown = _status.lines(_status.reports(variables, HOSTS))
     assert shown == [
@@ -431,12 +463,71 @@ def test_lines_of_status() -> None:
         "  imap1  master   3      2026-11-01T10:00:00Z  3.6.1",
         "  imap2  replica  3      2026-11-01T10:00:00Z  3.6.1",
         "  imap3  replica  3      2026-11-01T10:00:00Z  3.6.1",
-        "  channel  state   link    waiting  lag      quarantine  last parity",
-        "  imap2    active  ok      2        4.5 s    0           never",
-        "  imap3    failed  BROKEN  -        unknown  0           "
+        "  channel  state    link    waiting  lag      held  quarantine  last parity",
+        "  imap2    running  ok      2        4.5 s    12    1           never",
+        "  imap3    failed   BROKEN  -        unknown  -     0           "
         "NO (summary, 2026-11-01T10:00:00Z)",
         "  ! channel imap3: imap3: its certificate is not accepted",
         "  ! channel imap3: the sync log cannot be read",
+        "  ! quarantine imap2: mailbox user.anna, since 2026-11-01T10:00:00Z, 12 events held: "
+        "imap2 can't open it. Drop the copy.",
+    ]
+
+
+def shown_of(**changes: Any) -> list[str]:
+    """What status shows of one channel, without the head of the table."""
+    variables = hostvars()
+    variables["imap1"]["cyrus_channels"] = {"channels": [channel("imap2", **changes)]}
+    return _status.lines(_status.reports(variables, HOSTS))[6:]
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({"replicator": replicator("paused")}, "paused"),
+        ({"replicator": replicator("away", "imap2: gone")}, "away"),
+        ({"replicator": None}, "unknown"),
+        ({"state": "inactive", "paused": True}, "inactive, paused"),
+        ({"state": "activating"}, "activating"),
+    ],
+)
+def test_state_of_a_channel(changes: dict[str, Any], state: str) -> None:
+    assert shown_of(**changes)[0].split("ok")[0].split(maxsplit=1)[1].strip() == state
+
+
+def test_why_a_channel_is_away_or_in_doubt() -> None:
+    doubt = {"since": "2026-11-01T11:00:00Z", "reason": "Cyrus did not end in order"}
+    assert shown_of(replicator=replicator("away", "imap2: gone"), doubt=doubt)[1:] == [
+        "  ! channel imap2: away since 2026-11-01T10:00:00Z: imap2: gone",
+        "  ! channel imap2: parity is in doubt since 2026-11-01T11:00:00Z: "
+        "Cyrus did not end in order",
+    ]
+
+
+def test_quarantine_that_is_not_known() -> None:
+    row = shown_of(quarantine=None, backlog=backlog(0) | {"held": None}, reason="it is damaged")
+    assert row[0].split()[-3:] == ["-", "unknown", "never"]
+
+
+def test_report_lists_the_quarantine_of_all_channels() -> None:
+    variables = hostvars()
+    variables["imap1"]["cyrus_channels"] = {
+        "channels": [
+            channel("imap2", quarantine=[held("user.anna"), held("user.ben")]),
+            channel("imap3", quarantine=[held("user.anna", channel="imap3")]),
+        ]
+    }
+    (document,) = _status.reports(variables, HOSTS)
+    listed = [(entry["channel"], entry["name"]) for entry in document["hosts"][0]["quarantine"]]
+    assert listed == [("imap2", "user.anna"), ("imap2", "user.ben"), ("imap3", "user.anna")]
+    assert document["hosts"][1]["quarantine"] == []
+
+
+def test_lines_of_a_quarantine() -> None:
+    by_hand = held("", scope="server", by="administrator", held=1, advice=None, reason="Wait.")
+    assert list(_status.quarantined([by_hand])) == [
+        "quarantine imap2: server, by an administrator since 2026-11-01T10:00:00Z, 1 event held: "
+        "Wait."
     ]
 
 
