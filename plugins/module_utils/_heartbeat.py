@@ -14,6 +14,7 @@ replication account can open; its flag goes on and off, so nothing grows.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable
@@ -23,9 +24,7 @@ from ._errors import ReplicationError
 from ._model import Mailbox, State
 from ._session import Answer, Session, quoted, quoted_list
 
-_RIGHTS = "lrswi"
-# What a user has seen is kept apart for each, unless this is said; it would be logged as well.
-_SHARED_SEEN = "/shared/vendor/cmu/cyrus-imapd/sharedseen"
+_RIGHTS = "lrwi"
 _MESSAGE = "Subject: Heartbeat of mailops.cyrus\r\n\r\nIts flag tells the replication's delay.\r\n"
 _EXISTS = re.compile(rb"([0-9]+) EXISTS")
 _FLAGS = re.compile(rb"1 FETCH \(.*\bFLAGS \(([^)]*)\)")
@@ -37,6 +36,10 @@ class Beat(NamedTuple):
 
     written: float
     modseq: int
+
+
+class _RefusedError(ReplicationError):
+    """The master does not do what it is told, or there is nothing to do it to."""
 
 
 class Heartbeat:
@@ -51,84 +54,90 @@ class Heartbeat:
         self._session = session
         self._selected: Session | None = None
         self._flagged = False
+        self._uniqueid: str | None = None
 
     def prepare(self) -> None:
         """Makes what is missing of the mailbox and opens it."""
         session = self._session()
         self._selected = None
         self._make(session)
-        if not self._count(session):
+        if not self._select(session):
             size = len(_MESSAGE)
             self._do(session, f"APPEND {self.mailbox} {{{size}+}}\r\n{_MESSAGE}")
-            self._count(session)
-        flags = _found(_FLAGS, self._do(session, "FETCH 1 (FLAGS)"))
-        self._flagged = flags is not None and b"\\Flagged" in flags.split()
+            self._select(session)
+        self._flagged = b"\\Flagged" in self._found(_FLAGS, session, "FETCH 1 (FLAGS)").split()
         self._selected = session
 
     def beat(self) -> Beat:
-        """Makes a change."""
-        if self._selected is not self._session():
-            self.prepare()
-        session = self._session()
-        self._selected = None
-        written = time.time()
-        flags = "" if self._flagged else "\\Flagged"
-        modseq = _found(_MODSEQ, self._do(session, f"STORE 1 FLAGS ({flags})"))
-        if modseq is None:
-            raise ReplicationError(f"{self.mailbox} has lost its message: it is made anew soon")
-        self._flagged = not self._flagged
-        self._selected = session
-        return Beat(written, int(modseq))
+        """Makes a change; what somebody has done to the mailbox is mended before."""
+        if self._selected is self._session():
+            with contextlib.suppress(_RefusedError):
+                return self._toggle()
+        self.prepare()
+        return self._toggle()
 
     def seen(self, replica: Session) -> int:
-        """The mailbox's HIGHESTMODSEQ on the replica, 0 where it has none that can be opened."""
+        """The HIGHESTMODSEQ that has come to the replica; 0 where its mailbox is missing, can't be
+        opened or is another one than was prepared, of which a number would say nothing."""
         mailbox = self._described(replica)
-        return 0 if mailbox is None else mailbox.highestmodseq
+        if mailbox is None or mailbox.uniqueid != self._uniqueid:
+            return 0
+        return mailbox.highestmodseq
+
+    def _toggle(self) -> Beat:
+        written = time.time()
+        flags = "" if self._flagged else "\\Flagged"
+        modseq = self._found(_MODSEQ, self._session(), f"STORE 1 FLAGS ({flags})")
+        self._flagged = not self._flagged
+        return Beat(written, int(modseq))
 
     def _make(self, session: Session) -> None:
-        """The rights are set last: they tell that all the rest is there."""
         mailbox = self._described(session)
         if mailbox is None:
             self._do(session, f"CREATE {self.mailbox}")
             mailbox = self._described(session)
-        acl = {} if mailbox is None else _acl(mailbox)
+        if mailbox is None:
+            raise self._refused(session, "GET", "it was made and is not there")
+        self._uniqueid = mailbox.uniqueid
         user = session.endpoint.user or ""
-        if acl == {user: set(_RIGHTS)}:
-            return
-        self._do(session, f'SETMETADATA {self.mailbox} ({_SHARED_SEEN} "true")')
-        for other in acl:
+        acl = _acl(mailbox)
+        for other in acl.keys() - {user}:
             self._do(session, f"DELETEACL {self.mailbox} {quoted(other)}")
-        self._do(session, f"SETACL {self.mailbox} {quoted(user)} {_RIGHTS}")
+        if acl.get(user) != set(_RIGHTS):
+            self._do(session, f"SETACL {self.mailbox} {quoted(user)} {_RIGHTS}")
 
-    def _count(self, session: Session) -> int:
+    def _select(self, session: Session) -> int:
         """Opens the mailbox; how many messages there are."""
-        count = _found(_EXISTS, self._do(session, f"SELECT {self.mailbox} (CONDSTORE)"))
-        return int(count or 0)
+        return int(self._found(_EXISTS, session, f"SELECT {self.mailbox} (CONDSTORE)"))
 
     def _described(self, session: Session) -> Mailbox | None:
         (answer,) = session.ask(["MAILBOXES " + quoted_list([self.mailbox])])
-        return State.parse(answer.lines).mailboxes.get(self.mailbox)
+        # What else is said is news of the open mailbox.
+        lines = [line for line in answer.lines if line.startswith(b"MAILBOX ")]
+        return State.parse(lines).mailboxes.get(self.mailbox)
+
+    def _found(self, pattern: re.Pattern[bytes], session: Session, command: str) -> bytes:
+        """What the pattern's group is in the last line of the answer that it fits."""
+        for line in reversed(self._do(session, command).lines):
+            match = pattern.match(line)
+            if match is not None:
+                return match.group(1)
+        raise self._refused(session, command, "it does not say what was asked")
 
     def _do(self, session: Session, command: str) -> Answer:
         answer = session.command(command)
         if answer.refusal is not None:
-            verb = command.split(" ", 1)[0]
-            raise ReplicationError(
-                f"{session.endpoint.name} refuses {verb} for the mailbox {self.mailbox} "
-                f"({answer.refusal}): syslog there says why; once deleted, it is made anew"
-            )
+            raise self._refused(session, command, answer.refusal)
         return answer
+
+    def _refused(self, session: Session, command: str, reason: str) -> _RefusedError:
+        verb = command.split(" ", 1)[0]
+        return _RefusedError(
+            f"{session.endpoint.name} refuses {verb} for the mailbox {self.mailbox} ({reason}): "
+            "look into syslog there, or delete that mailbox, which is made anew"
+        )
 
 
 def _acl(mailbox: Mailbox) -> dict[str, set[str]]:
     parts = mailbox.acl.split("\t")
     return {who: set(rights) for who, rights in zip(parts[::2], parts[1::2])}
-
-
-def _found(pattern: re.Pattern[bytes], answer: Answer) -> bytes | None:
-    """What the pattern's group matches in the first line that it fits."""
-    for line in answer.lines:
-        match = pattern.match(line)
-        if match is not None:
-            return match.group(1)
-    return None
