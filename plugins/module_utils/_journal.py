@@ -28,8 +28,8 @@ _MOST = 20000
 def failed_log_writes(cursor: str | None, channel: str) -> tuple[list[str], str | None]:
     """What failed for a channel since `cursor`, one sentence each, and the cursor to go on from.
 
-    The cursor is the journal's own. None reads all that there is, and comes back as None where Cyrus
-    has never had an error. Keep it over restarts, and only after the sentences have been noted.
+    The cursor is the journal's own. None reads all that there is, and comes back as None where
+    Cyrus has never had an error. Keep it over restarts, after the sentences have been noted.
     """
     # By the user, not by the unit: tools that are run by hand log events as well.
     command = ["journalctl", "--quiet", "--no-pager", "--all", "--output=json"]

@@ -179,6 +179,22 @@ def test_secrets_are_readable_by_cyrus_alone(name: str) -> None:
     assert {p: (f.mode, f.user, f.group) for p, f in found.items()} == modes
 
 
+def test_replicator_s_folders_are_cyrus_s_own() -> None:
+    host = inside(MASTER)
+    state = "/var/lib/cyrus-replication"
+    modes = {
+        state: (0o755, "root", "root"),
+        f"{state}/channels": (0o755, "root", "root"),
+        f"{state}/running": (0o644, "root", "root"),
+        **{f"{state}/channels/{name}": (0o750, "cyrus", "mail") for name in REPLICAS},
+        **{f"/run/cyrus-replication/{name}": (0o750, "cyrus", "mail") for name in REPLICAS},
+        "/usr/bin/cyrus-replication": (0o755, "root", "root"),
+        "/usr/lib/cyrus-replication/cyrus-replication.pyz": (0o644, "root", "root"),
+    }
+    found = {path: host.file(path) for path in modes}
+    assert {p: (f.mode, f.user, f.group) for p, f in found.items()} == modes
+
+
 @pytest.mark.parametrize("name", STORE)
 def test_role_is_recorded(name: str) -> None:
     record = json.loads(lab.ssh(name, "cat /var/lib/cyrus-replication/role.json").stdout)
@@ -418,6 +434,98 @@ def test_restart_of_cyrus_takes_replication_with_it() -> None:
     lab.until(replicates, 90)
 
 
+def test_nothing_of_a_killed_replicator_is_left_behind() -> None:
+    unit = f"cyrus-replicator@{REPLICAS[0]}"
+    # As a sync_client would be that runs at this moment.
+    left = lab.ssh(
+        MASTER,
+        f"setsid sleep 600 >/dev/null 2>&1 & echo $! | tee /sys/fs/cgroup$(systemctl show -p "
+        f"ControlGroup --value {unit})/cgroup.procs; "
+        f"kill -9 $(systemctl show -p MainPID --value {unit})",
+    ).stdout.strip()
+    lab.until(lambda: lab.ssh(MASTER, f"! kill -0 {left}"), 10)
+    lab.until(lambda: lab.ssh(MASTER, f"systemctl is-active {unit}"), 30)
+    replicates()
+
+
+# After what parity is unknown
+
+DOUBT = "/var/lib/cyrus-replication/doubt.json"
+
+
+def doubt(host: str, path: str = DOUBT) -> str:
+    """Why parity is unknown since something happened to the host; empty where nothing did."""
+    noted = lab.ssh(host, f"cat {path}", check=False).stdout
+    return str(json.loads(noted)["reason"]) if noted else ""
+
+
+@contextmanager
+def watched(host: str) -> Iterator[None]:
+    """Doubts of a host that a test raises; none is there before or after."""
+    lab.ssh(host, f"rm -f {DOUBT}")
+    try:
+        yield
+    finally:
+        lab.ssh(host, f"rm -f {DOUBT}; systemctl start cyrus-imapd")
+
+
+def serves(host: str) -> bool:
+    return lab.ssh(host, "systemctl is-active cyrus-imapd", check=False).returncode == 0
+
+
+@pytest.mark.parametrize("host", [MASTER, REPLICAS[1]])
+def test_end_in_order_raises_no_doubt(host: str) -> None:
+    with watched(host):
+        lab.ssh(host, "systemctl restart cyrus-imapd; systemctl stop cyrus-imapd")
+        lab.ssh(host, "systemctl start cyrus-imapd")
+        lab.lab("reboot", host)
+        lab.until(functools.partial(serves, host))
+        assert doubt(host) == ""
+
+
+@pytest.mark.parametrize("host", [MASTER, REPLICAS[1]])
+def test_loss_of_power_raises_doubt(host: str) -> None:
+    with watched(host):
+        lab.lab("poweroff", host)
+        lab.lab("boot", host)
+        lab.until(functools.partial(serves, host))
+        assert "was not stopped in order" in doubt(host)
+
+
+def test_killed_cyrus_raises_doubt() -> None:
+    with watched(MASTER):
+        lab.ssh(MASTER, "kill -9 $(systemctl show -p MainPID --value cyrus-imapd)")
+        lab.until(lambda: "ended with the result signal" in doubt(MASTER), 10)
+        lab.ssh(MASTER, "systemctl start cyrus-imapd")
+        assert "ended with the result signal" in doubt(MASTER)
+    lab.until(replicates, 90)
+
+
+@pytest.mark.parametrize("how", ["permissions", "full disk"])
+def test_event_that_cyrus_could_not_log_raises_doubt(how: str) -> None:
+    channel = REPLICAS[0]
+    folder = f"/var/lib/cyrus/sync/{channel}"
+    noted = f"/var/lib/cyrus-replication/channels/{channel}/doubt.json"
+    replicates()
+    lab.ssh(MASTER, f"rm -f {noted}; install -d -o cyrus -g mail {folder}")
+    if how == "permissions":
+        broken, mended = f"chown root {folder}", f"chown cyrus {folder}"
+    else:
+        broken = f"mount -t tmpfs -o size=4k,mode=777 none {folder}; head -c 4096 /dev/zero"
+        broken, mended = f"{broken} > {folder}/full", f"umount {folder}"
+    lab.ssh(MASTER, broken)
+    try:
+        word = append()
+    finally:
+        lab.ssh(MASTER, mended)
+    said = "Permission denied" if how == "permissions" else "No space left on device"
+    lab.until(lambda: said in doubt(MASTER, noted), 60)
+    # What else happens to the mailbox takes the lost message along.
+    append()
+    arrives(word)
+    lab.ssh(MASTER, f"rm {noted}")
+
+
 # Runs again, and runs that only look
 
 
@@ -427,6 +535,64 @@ def test_second_run_changes_nothing() -> None:
     assert run.rc == 0, run.output
     assert run.changed() == 0, run.output
     assert {name: starts(name) for name in STORE} == before
+
+
+def test_new_library_restarts_the_replicators_alone() -> None:
+    before = {name: started(name) for name in STORE}
+    for name in STORE:
+        lab.ssh(name, "echo >> /usr/lib/cyrus-replication/cyrus-replication.pyz")
+    run = lab.playbook("setup", "--diff")
+    assert run.rc == 0, run.output
+    assert "SHA-256" in run.output
+    after = {name: started(name) for name in STORE}
+    changed = {unit for name in STORE for unit in after[name] - before[name]}
+    assert {unit for unit, _time in changed} == {f"cyrus-replicator@{r}.service" for r in REPLICAS}
+    replicates()
+
+
+def started(name: str) -> set[tuple[str, str]]:
+    """When each unit was started."""
+    shown = (block.splitlines() for block in starts(name).split("\n\n"))
+    return {(lines[0].removeprefix("Id="), lines[1]) for lines in shown}
+
+
+# The unit that ran Cyrus's own rolling client, which the first versions of the collection wrote.
+OLD_UNIT = """\
+[Unit]
+After=cyrus-imapd.service cyrus-link@%i.service
+PartOf=cyrus-imapd.service
+[Service]
+User=cyrus
+Group=mail
+ExecStart=/usr/lib/cyrus/bin/sync_client -R -l -n %i
+Restart=always
+[Install]
+WantedBy=cyrus-imapd.service
+"""
+
+
+def test_log_of_cyrus_s_own_client_is_worked_off_after_an_upgrade() -> None:
+    channel = REPLICAS[0]
+    unit = f"cyrus-replicator@{channel}"
+    folder = f"/var/lib/cyrus/sync/{channel}"
+    replicates()
+    lab.ssh(MASTER, "cat > /etc/systemd/system/cyrus-replicator@.service", data=OLD_UNIT)
+    lab.ssh(
+        MASTER,
+        f"systemctl daemon-reload; systemctl restart {unit}; "
+        "rm -r /usr/bin/cyrus-replication /usr/lib/cyrus-replication",
+    )
+    replicates()
+    lab.ssh(MASTER, f"systemctl stop cyrus-link@{channel} {unit}")
+    word = append()
+    # What the client leaves when it is killed in the middle of a log.
+    lab.ssh(MASTER, f"mv {folder}/log {folder}/log-run")
+    later = append()
+    run = lab.playbook("setup")
+    assert run.rc == 0, run.output
+    arrives(word)
+    arrives(later)
+    assert lab.playbook("setup").changed() == 0
 
 
 def fingerprint(name: str) -> str:
