@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import threading
@@ -19,6 +20,8 @@ from types import TracebackType
 from tests.lab.load import Accepted
 
 from . import lab
+
+_FIELD = re.compile(r"(MBOXNAME|UNIQUEID|SYNC_CRC|LAST_UID|HIGHESTMODSEQ|UIDVALIDITY) (\S+)")
 
 # Runs on the replica until its stdin ends: prints each inbox whose last UID has risen, with the
 # time. The hosts share the machine's clock.
@@ -62,6 +65,35 @@ while not select.select([sys.stdin], [], [], 0)[0]:
     except OSError:
         time.sleep(0.2)
 """
+
+
+# Runs on either side: prints what it says of the inboxes of users.
+_ASK = r"""
+import json, socket, sys
+connection = socket.socket(socket.AF_UNIX)
+connection.settimeout(20)
+connection.connect("/run/cyrus/private/csync")
+names = " ".join(f"user.{user}" for user in json.loads(sys.argv[1]))
+with connection.makefile("rwb") as stream:
+    while not stream.readline().startswith(b"* OK"):
+        pass
+    stream.write(f"GET MAILBOXES ({names})\r\n".encode())
+    stream.flush()
+    for line in stream:
+        if not line.startswith(b"* "):
+            break
+        print(line.decode().rstrip())
+"""
+
+
+def inboxes(host: str, users: list[str]) -> dict[str, dict[str, str]]:
+    """The fields of each user's inbox, as a host has it; of those that it can open."""
+    command = f"python3 -c {shlex.quote(_ASK)} {shlex.quote(json.dumps(users))}"
+    found = {}
+    for line in lab.ssh(host, command).stdout.splitlines():
+        fields = dict(_FIELD.findall(line))
+        found[fields["MBOXNAME"]] = fields
+    return found
 
 
 @dataclass

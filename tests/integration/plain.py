@@ -42,8 +42,8 @@ def replication(channel: str, master: str = "imap1") -> Iterator[Plain]:
     since = time.time()
     lab.ssh(
         master,
-        f"systemd-run --quiet --collect --unit={_UNIT} -p User=cyrus -p Group=mail -p Restart=always"
-        " -p RestartSec=1 -p StartLimitIntervalSec=0"
+        f"systemd-run --quiet --collect --unit={_UNIT} -p User=cyrus -p Group=mail"
+        " -p Restart=always -p RestartSec=1 -p StartLimitIntervalSec=0"
         f" /usr/lib/cyrus/bin/sync_client -R -l -n {channel}",
     )
     try:

@@ -66,11 +66,18 @@ def _set(host: str, option: str, value: str | None) -> None:
     lab.ssh(host, command)
 
 
+def _drop_copies(host: str, user: str) -> None:
+    # Reconstruct would give another UIDVALIDITY, which the next sync takes to the master.
+    _as_cyrus(host, f"{_CYRUS}/sync_reset -f {user}")
+
+
 @dataclass
 class Poison:
     """One cause of failure; `mailbox` is the internal name of what it hits, None for nobody's."""
 
     name: ClassVar[str]
+    # A word that an administrator has to find in the reason.
+    tells: ClassVar[str]
     folder: ClassVar[str] = "INBOX"
     user: str
     master: str = "imap1"
@@ -111,6 +118,7 @@ class DamagedIndex(Poison):
     """The replica cannot open its copy."""
 
     name = "damaged index"
+    tells = "damaged"
 
     def plant(self) -> None:
         folder = _as_cyrus(self.replica, f"{_CYRUS}/mbpath {self._admin_name}")
@@ -118,14 +126,14 @@ class DamagedIndex(Poison):
         self.stir()
 
     def mend(self) -> None:
-        # Reconstruct would give it a new UIDVALIDITY, which the next sync takes to the master.
-        _as_cyrus(self.replica, f"{_CYRUS}/sync_reset -f {self.user}")
+        _drop_copies(self.replica, self.user)
 
 
 class Twin(Poison):
     """A mailbox of the same name, made on either side."""
 
     name = "another uniqueid"
+    tells = "another mailbox"
     folder = "INBOX/Twin"
 
     def plant(self) -> None:
@@ -137,19 +145,14 @@ class Twin(Poison):
         self.stir()
 
     def mend(self) -> None:
-        plant.delete_mailbox(self.replica, self.user, self.folder)
-        with plant.imap(self.replica) as session:
-            pattern = named(f"DELETED/{self._admin_name}/*")
-            for line in session.run('LIST ""', pattern):
-                name = line.decode().split('"/" ', 1)[1].strip('"')
-                session.run("SETACL", named(name), "planter", "lrswipkxtecda")
-                session.run("DELETE", named(name))
+        _drop_copies(self.replica, self.user)
 
 
 class UnknownPartition(Poison):
     """The master has a partition that the replica lacks."""
 
     name = "unknown partition"
+    tells = "partition"
     folder = "INBOX/Far"
     others: ClassVar[tuple[str, ...]] = ("imap3",)
 
@@ -175,6 +178,7 @@ class FullDisk(Poison):
     """There is room for small messages on the replica, and none for a large one."""
 
     name = "full disk"
+    tells = "room"
     size: ClassVar[int] = 1_000_000
     room: ClassVar[int] = 262_144
 
@@ -218,6 +222,7 @@ class MissingFile(Poison):
     """The master's index has a message whose file is gone."""
 
     name: ClassVar[str] = "missing file"
+    tells: ClassVar[str] = "No such file"
     _lost: str = field(default="", init=False)
     _KEPT: ClassVar[str] = "/var/spool/cyrus/mail/kept-by-the-test"
 
@@ -235,6 +240,7 @@ class Script(Poison):
     """A script that needs what the replica's Sieve does not allow."""
 
     name = "Sieve script"
+    tells = "Sieve"
     folder = "INBOX/#sieve"
     _text: ClassVar[str] = 'require "vacation";\r\nvacation "away";\r\n'
 

@@ -1,0 +1,353 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The replicator among 200 users who receive mail: what fails stops nobody else, nothing is lost.
+
+The causes of failure stand side by side: each is planted, plain Cyrus is seen to fail with it,
+and in the end all are mended at once. TEST_LONG=1 makes the cuts longer and stops at more points.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab import poison
+from tests.lab.imap import Literal
+from tests.lab.load import Load
+from tests.lab.mail import generate, the_store
+from tests.lab.poison import Poison
+
+from . import lab, plain
+from .arrivals import Arrivals, inboxes
+
+MASTER, REPLICA, OTHER = "imap1", "imap2", "imap3"
+CHANNEL = REPLICA
+UNIT = f"cyrus-replicator@{CHANNEL}"
+STATE = f"/var/lib/cyrus-replication/channels/{CHANNEL}"
+LONG = bool(os.environ.get("TEST_LONG"))
+
+USERS = [f"u{number:05}" for number in range(1, 201)]
+# Nobody writes to them but the tests, so that plain Cyrus fails with one of them at a time.
+VICTIMS = [f"u{number:05}" for number in range(201, 221)]
+CUT = 60 if LONG else 15
+# Others' mail has to be there within so many seconds, whatever fails.
+DELAY = 5.0
+# A release waits for the next try, of which there is one a minute at least.
+RELEASE = 75.0
+FULL = poison.FullDisk(VICTIMS[0], MASTER, REPLICA)
+SINGLE: list[Poison] = [
+    kind(user, MASTER, REPLICA)
+    for kind, user in zip(
+        # The script's is the last: each try logs an event of its own.
+        (kind for kind in poison.ALL if kind is not poison.FullDisk),
+        VICTIMS[1:],
+        strict=False,
+    )
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def users() -> None:
+    """Many users, all replicated."""
+    generate(the_store(), len(USERS) + len(VICTIMS), seed=3, folders=2, count=3)
+    lab.until(equal, 60, what="a replica with all users")
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Iterator[None]:
+    for bad in SINGLE:
+        bad.prepare()
+    yield
+    for bad in SINGLE:
+        bad.clear()
+
+
+def state() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(lab.ssh(MASTER, f"cat {STATE}/state.json").stdout)
+    return found
+
+
+def quarantine() -> dict[tuple[str, str], dict[str, Any]]:
+    """The entries by scope and name."""
+    text = lab.ssh(MASTER, f"cat {STATE}/quarantine.json 2>/dev/null", check=False).stdout
+    entries = json.loads(text)["entries"] if text else []
+    return {(entry["scope"], entry["name"]): entry for entry in entries}
+
+
+def equal() -> bool:
+    """Whether the users' inboxes are the same on both sides."""
+    return inboxes(MASTER, USERS) == inboxes(REPLICA, USERS)
+
+
+def drained() -> bool:
+    return not lab.ssh(MASTER, f"ls /var/lib/cyrus/sync/{CHANNEL}").stdout.split()
+
+
+def append(user: str, subject: str) -> None:
+    with the_store().imap(user) as session:
+        session.run("APPEND INBOX", Literal(f"Subject: {subject}\r\n\r\n".encode()))
+
+
+def parity(tmp_path: Path, level: str = "summary") -> dict[str, Any]:
+    """The report of the replica, from a run that is allowed to find differences."""
+    path = tmp_path / "parity.json"
+    run = lab.playbook(
+        "parity",
+        extra={
+            "cyrus_parity_report": str(path),
+            "cyrus_parity_level": level,
+            "cyrus_parity_fail": False,
+        },
+    )
+    assert path.exists(), run.output
+    found: dict[str, Any]
+    (found,) = (d for d in json.loads(path.read_text()) if d["replica"] == REPLICA)
+    return found
+
+
+def assert_in_sync(tmp_path: Path) -> None:
+    found = parity(tmp_path, "messages")
+    assert found["in_sync"] is True, found
+
+
+@contextmanager
+def mail_coming_in(rate: float = 20) -> Iterator[tuple[Load, Arrivals]]:
+    """Everybody receives mail, and its arrival on the replica is watched."""
+    lab.until(equal, 30, what="a replica in sync")
+    with Arrivals(REPLICA, USERS) as arrivals, Load(USERS, rate) as load:
+        time.sleep(2)
+        yield load, arrivals
+    # Over and out: nobody is left behind.
+    lab.until(equal, 15, what="what was accepted, on the replica")
+
+
+def cpu_seconds() -> float:
+    path = f"/sys/fs/cgroup/$(systemctl show -p ControlGroup --value {UNIT})/cpu.stat"
+    return int(lab.ssh(MASTER, f"head -1 {path}").stdout.split()[1]) / 1e6
+
+
+def plain_cyrus_fails(bad: Poison) -> None:
+    """Others' mail does not come through, and the same log is read again and again."""
+    lab.until(drained, 30, what="an empty log")
+    with plain.replication(CHANNEL, MASTER) as client:
+        bad.stir()
+        lab.until(lambda: client.loops() >= 1, 15, what="plain Cyrus at its log for another time")
+        append(USERS[-1], "behind the failing one")
+        time.sleep(DELAY)
+        assert not equal()
+        assert client.loops() >= 2
+        assert lab.ssh(MASTER, f"ls /var/lib/cyrus/sync/{CHANNEL}").stdout.split()[-1] == "log-run"
+
+
+def test_full_disk_is_nobodys_fault(tmp_path: Path) -> None:
+    FULL.prepare()
+    try:
+        FULL.plant()
+        plain_cyrus_fails(FULL)
+        with Load(USERS, 20):
+            lab.until(lambda: state()["state"] == "stalled", 30, what="a replicator that waits")
+            assert quarantine() == {}
+            reason = state()["reason"]
+            begun = cpu_seconds()
+            time.sleep(20 if LONG else 10)
+            used = cpu_seconds() - begun
+            assert state()["state"] == "stalled"
+            assert quarantine() == {}
+            FULL.mend()
+        lab.until(lambda: equal() and drained(), 15, what="all that was held up, by itself")
+        assert state()["state"] == "running"
+        assert quarantine() == {}
+        assert any(word in reason for word in ("room", "space", "store")), reason
+        assert used < 0.02 * (20 if LONG else 10), used
+        assert_in_sync(tmp_path)
+    finally:
+        FULL.clear()
+
+
+@pytest.mark.usefixtures("prepared")
+@pytest.mark.parametrize("bad", SINGLE, ids=lambda bad: bad.name)
+def test_one_mailbox_fails_and_the_others_go_on(bad: Poison) -> None:
+    with mail_coming_in() as (load, arrivals):
+        bad.plant()
+        lab.until(lambda: ("mailbox", bad.mailbox) in quarantine(), 10, what="a quarantine")
+        time.sleep(DELAY)
+        accepted = list(load.accepted)
+        delays = arrivals.delays(accepted)
+    print(f"{bad.name}: median {statistics.median(delays):.2f} s, longest {max(delays):.2f} s")
+    assert max(delays) <= DELAY
+    assert load.refused == 0
+    entry = quarantine()["mailbox", str(bad.mailbox)]
+    print(f"{entry['reason']}: {entry['advice']}")
+    assert entry["user"] == bad.user
+    assert entry["mailbox"] == bad.mailbox
+    assert entry["by"] == "replicator"
+    assert bad.tells in f"{entry['reason']}: {entry['advice']}"
+    assert entry["reason"]
+    assert entry["advice"]
+    assert state()["state"] == "running"
+    # Nobody else is held.
+    assert {found["user"] for found in quarantine().values()} <= {one.user for one in SINGLE}
+
+
+@pytest.mark.usefixtures("prepared")
+@pytest.mark.parametrize("bad", SINGLE, ids=lambda bad: bad.name)
+def test_plain_cyrus_stops_at_it_and_ours_takes_over(bad: Poison) -> None:
+    held = set(quarantine())
+    plain_cyrus_fails(bad)
+    # What plain Cyrus has left in its log is worked off, and the quarantine is still known.
+    lab.until(equal, 10, what="the mail behind the failing one")
+    assert held <= set(quarantine())
+
+
+def test_all_others_are_equal_while_some_wait(tmp_path: Path) -> None:
+    begun = cpu_seconds()
+    time.sleep(20)
+    used = cpu_seconds() - begun
+    found = parity(tmp_path, "messages")
+    touched = {d["user"] for d in found["differences"] + found["lagging"]}
+    assert touched <= {bad.user for bad in SINGLE}, found
+    assert used < 0.02 * 20, used
+
+
+def test_mended_ones_are_released_by_themselves(tmp_path: Path) -> None:
+    victims = [bad.user for bad in SINGLE]
+    before = inboxes(MASTER, victims)
+    for bad in SINGLE:
+        bad.mend()
+    lab.until(lambda: quarantine() == {}, RELEASE, what="a release of all")
+    lab.until(drained, 15, what="an empty log")
+    assert_in_sync(tmp_path)
+    for name, fields in inboxes(MASTER, victims).items():
+        assert fields["UIDVALIDITY"] == before[name]["UIDVALIDITY"]
+
+
+class Stops:
+    """Lets the replicator end itself at a point: by a file, which a drop-in of its unit reads."""
+
+    _DROP_IN = f"/run/systemd/system/{UNIT}.service.d"
+    _FILE = "/run/stop-at"
+
+    def __enter__(self) -> Stops:
+        text = f"[Service]\nEnvironmentFile=-{self._FILE}\nRestartSec=300ms\n"
+        lab.ssh(MASTER, f"mkdir -p {self._DROP_IN}; cat > {self._DROP_IN}/stop.conf", data=text)
+        lab.ssh(MASTER, "systemctl daemon-reload")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        lab.ssh(
+            MASTER,
+            f"rm -rf {self._DROP_IN} {self._FILE}; systemctl daemon-reload;"
+            f" systemctl restart {UNIT}",
+        )
+
+    def at(self, point: str) -> bool:
+        """Go on, and end there; whether it has."""
+        line = f"CYRUS_REPLICATION_STOP_AT={point}"
+        # It may end before it is ready, which systemctl takes for a failure.
+        lab.ssh(MASTER, f"echo {line} > {self._FILE}; systemctl restart {UNIT}", check=False)
+        try:
+            lab.until(self._killed, 8, 0.2)
+        except AssertionError:
+            return False
+        return True
+
+    def _killed(self) -> bool:
+        told = lab.ssh(MASTER, f"systemctl show -p NRestarts --value {UNIT}")
+        return int(told.stdout) > 0
+
+
+def points() -> tuple[str, ...]:
+    path = lab.ROOT / "plugins/module_utils/_points.py"
+    spec = importlib.util.spec_from_file_location("points", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: tuple[str, ...] = module.POINTS
+    return found
+
+
+def test_killed_at_any_point_it_loses_nothing(tmp_path: Path) -> None:
+    """Each stop meets a mailbox that fails anew, and one that was mended."""
+    wanted = [f"{point}:{time}" for time in ((1, 2) if LONG else (1,)) for point in points()]
+    victims = [poison.DamagedIndex(user, MASTER, REPLICA) for user in VICTIMS[len(SINGLE) + 1 :]]
+    hit = set()
+    with Load(USERS, 20), Stops() as stops:
+        for number, point in enumerate(wanted):
+            bad = victims[number % len(victims)]
+            bad.mend()
+            bad.plant()
+            if stops.at(point):
+                hit.add(point)
+            print(f"{point}: {'killed' if point in hit else 'not reached'}")
+    for bad in victims:
+        bad.mend()
+    lab.until(lambda: quarantine() == {}, RELEASE, what="a release of all")
+    lab.until(lambda: equal() and drained(), 30, what="all that was accepted")
+    assert len(hit) >= (30 if LONG else 14), sorted(set(wanted) - hit)
+    assert_in_sync(tmp_path)
+
+
+def catches_up(tmp_path: Path, seconds: float = 15) -> None:
+    begun = time.monotonic()
+    lab.until(lambda: equal() and drained(), seconds, 0.2, "all that was accepted, by itself")
+    print(f"caught up after {time.monotonic() - begun:.1f} s")
+    assert quarantine() == {}
+    assert state()["state"] == "running"
+    assert_in_sync(tmp_path)
+
+
+def test_network_cut(tmp_path: Path) -> None:
+    with Load(USERS, 20):
+        lab.lab("link", REPLICA, "down")
+        try:
+            lab.until(lambda: state()["state"] == "away", CUT, what="a replica that is away")
+            time.sleep(CUT)
+            assert quarantine() == {}
+        finally:
+            lab.lab("link", REPLICA, "up")
+    catches_up(tmp_path)
+
+
+def test_replica_rebooted(tmp_path: Path) -> None:
+    with Load(USERS, 20):
+        lab.lab("reboot", REPLICA)
+    catches_up(tmp_path)
+
+
+def test_power_cut_of_the_replica(tmp_path: Path) -> None:
+    with Load(USERS, 20):
+        time.sleep(2)
+        lab.lab("poweroff", REPLICA)
+        time.sleep(5)
+        assert quarantine() == {}
+        lab.lab("boot", REPLICA)
+    catches_up(tmp_path)
+
+
+def test_master_rebooted(tmp_path: Path) -> None:
+    with Load(USERS, 20):
+        time.sleep(2)
+        lab.lab("reboot", MASTER)
+        time.sleep(2)
+    catches_up(tmp_path, 30)
+
+
+def test_power_cut_of_the_master(tmp_path: Path) -> None:
+    with Load(USERS, 20):
+        time.sleep(2)
+        lab.lab("poweroff", MASTER)
+        lab.lab("boot", MASTER)
+        time.sleep(2)
+    catches_up(tmp_path, 30)
