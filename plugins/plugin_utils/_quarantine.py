@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the playbook `quarantine` shows: what is held, what became of an order, what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ._stores import HostVars
+from ._table import table
+
+Entry = Mapping[str, Any]
+
+
+def summary(
+    hostvars: HostVars, hosts: Iterable[str], state: str, channel: str
+) -> dict[str, list[str]]:
+    """`lines` to show, and `troubles`, a sentence each, for which the play fails."""
+    entries: list[Entry] = []
+    orders: list[str] = []
+    channels: list[str] = []
+    troubles: list[str] = []
+    for host in hosts:
+        before = hostvars[host].get("cyrus_quarantine_before") or {}
+        ordered = hostvars[host].get("cyrus_quarantine_ordered") or {}
+        channels += before.get("channels") or []
+        latest = ordered if "quarantine" in ordered else before
+        entries += [e for e in latest.get("quarantine") or [] if channel in ("", e["channel"])]
+        orders += _orders(ordered)
+        troubles += _troubles(host, before, ordered)
+    if channel and channel not in channels and not troubles:
+        told = ", ".join(channels) or "none"
+        troubles.append(f"no host has a channel {channel}, cyrus_quarantine_channel names: {told}")
+    elif state != "listed" and not channels and not troubles:
+        troubles.append("no host of this run is the master of a store: run setup")
+    return {"lines": orders + _lines(entries), "troubles": troubles}
+
+
+def _troubles(host: str, before: Entry, ordered: Entry) -> Iterator[str]:
+    for answer in (before, ordered):
+        said = " ".join(str(answer.get("msg") or "no answer").split())
+        if answer.get("unreachable"):
+            yield f"{host} can't be reached: {said}"
+        elif answer.get("failed") and not answer.get("results"):
+            yield f"{host}: {said}"
+        elif answer.get("failed"):
+            yield said
+
+
+def _orders(ordered: Mapping[str, Any]) -> Iterator[str]:
+    """What became of each order, or that nothing was there to be ordered."""
+    for outcome in ordered.get("results") or []:
+        what = f"{_what(outcome)} on {outcome['channel']}"
+        if outcome["released"]:
+            yield f"{what} is released"
+        elif outcome["reason"]:
+            yield f"{what} is still held"
+        else:
+            yield f"{what} is held back"
+    if ordered.get("note"):
+        yield str(ordered["note"])
+
+
+def _lines(entries: list[Entry]) -> list[str]:
+    if not entries:
+        return ["nothing is in quarantine"]
+    rows = [["channel", "what", "since", "by", "tries", "events held"]]
+    rows += [
+        [entry["channel"], _what(entry), entry["since"], entry["by"]]
+        + [str(entry[key]) for key in ("tries", "held")]
+        for entry in entries
+    ]
+    details = []
+    for entry in entries:
+        details += ["", f"{_what(entry)} on {entry['channel']}: {entry['reason']}"]
+        details += [f"  {entry['advice']}"] if entry["advice"] else []
+    return table(rows) + details
+
+
+def _what(entry: Entry) -> str:
+    return f"{entry['scope']} {entry['name']}".rstrip()
