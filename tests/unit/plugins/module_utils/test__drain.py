@@ -31,6 +31,7 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._quarantine import Q
 from ansible_collections.mailops.cyrus.plugins.module_utils._report import Subject
 from ansible_collections.mailops.cyrus.plugins.module_utils._role import Record
 from ansible_collections.mailops.cyrus.plugins.module_utils._state import Batch, Heartbeat, State
+from ansible_collections.mailops.cyrus.plugins.module_utils._synclog import SyncLog
 from ansible_collections.mailops.cyrus.plugins.module_utils._wire import Endpoint
 
 DIFFERENCE = {"user": "anna", "mailbox": "user.anna.Sent"}
@@ -166,7 +167,7 @@ def test_log_that_nobody_is_known_to_write(channel: Channel) -> None:
 
 
 def test_log_that_cyrus_cannot_write(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_drain.SyncLog, "foreign_file", lambda self, user: "/x/log")
+    monkeypatch.setattr(SyncLog, "foreign_file", lambda self, user: "/x/log")
     assert "/x/log does not belong to" in channel.reason()
 
 
