@@ -15,6 +15,7 @@ from typing import Any
 
 from . import _channel, _control, _names
 from ._errors import ReplicationError
+from ._quarantine import ADMINISTRATOR
 
 Entry = Mapping[str, Any]
 
@@ -87,14 +88,15 @@ def steps(wish: Wish, known: Iterable[str], entries: Iterable[Entry]) -> list[St
         return [
             Step(entry["channel"], {"do": do, "scope": entry["scope"], "name": entry["name"]})
             for entry in entries
-            if wish.names(entry)
+            # What somebody holds back on purpose is not let go by a try.
+            if wish.names(entry) and (do == "release" or entry["by"] != ADMINISTRATOR)
         ]
     scope, name = wish.target
     held = {
         entry["channel"]
         for entry in entries
         if (entry["scope"], entry["name"]) == (scope, name)
-        and (entry["by"], entry["reason"]) == ("administrator", wish.reason)
+        and (entry["by"], entry["reason"]) == (ADMINISTRATOR, wish.reason)
     }
     order = {"do": "hold", "scope": scope, "name": name, "reason": wish.reason}
     return [Step(channel, order) for channel in known if channel not in held]
@@ -137,9 +139,15 @@ def told(
 
 
 def _missed(wish: Wish, entries: Iterable[Entry]) -> str | None:
-    """That nothing of what was meant is in quarantine, and what the name may have meant."""
+    """That there was nothing to order, and what the name may have meant."""
     entries = list(entries)
-    if wish.everything or any(wish.names(entry) for entry in entries):
+    meant = [entry for entry in entries if wish.names(entry)]
+    if meant:
+        by_hand = [entry["name"] for entry in meant if entry["by"] == ADMINISTRATOR]
+        if wish.state == "released" or not by_hand:
+            return None
+        return f"held by an administrator until it is released: {', '.join(by_hand)}"
+    if wish.everything:
         return None
     name = wish.target[1]
     user = None if wish.mailbox is None else _names.owner(name)

@@ -33,7 +33,8 @@ options:
   state:
     description:
       - V(present) holds it back until it is released by hand.
-      - V(retried) tries it again now, and releases it where that succeeds.
+      - V(retried) tries it again now, and releases it where that succeeds. What an administrator
+        holds back is passed over.
       - V(released) does the same, also with what an administrator holds back, and fails where it
         still does not replicate, with the reason and what to do.
     type: str
@@ -99,7 +100,8 @@ released:
   returned: always
   type: bool
 note:
-  description: That what was meant was not in quarantine, null where it was.
+  description:
+    - That what was meant was not in quarantine, or is held by an administrator; null otherwise.
   returned: always
   type: str
   sample: user.anna.Sent is not in quarantine

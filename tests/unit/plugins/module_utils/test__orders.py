@@ -65,6 +65,16 @@ def test_everything() -> None:
     assert len(ordered(Wish("released", everything=True))) == len(ENTRIES)
 
 
+def test_a_try_lets_nothing_go_that_is_held_by_hand() -> None:
+    assert ordered(Wish("retried", user="ben")) == []
+    assert ordered(Wish("released", user="ben")) == [("imap2", "release", "user", "ben")]
+    assert len(ordered(Wish("retried", everything=True))) == len(ENTRIES) - 1
+    note = "held by an administrator until it is released: ben"
+    for wish in (Wish("retried", user="ben"), Wish("retried", everything=True)):
+        assert _orders.told(wish, ENTRIES, ENTRIES, [])["note"] == note
+    assert _orders.told(Wish("released", user="ben"), ENTRIES, [], [])["note"] is None
+
+
 def test_nobody_is_meant_by_what_is_of_nobody() -> None:
     assert ordered(Wish("released", user="")) == []
     assert ordered(Wish("released", mailbox="")) == []
