@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import re
 import sys
@@ -46,8 +45,9 @@ def _replicate(channel: str) -> int:
             f"{channel!r} is no channel: name one in lower-case letters and digits"
         )
     # Only here: the guard is not held up by what it does not need.
-    replicator = importlib.import_module("._replicator", __package__)
-    return int(replicator.run(channel))
+    from . import _replicator
+
+    return _replicator.run(channel)
 
 
 def _guard(moment: str) -> int:

@@ -380,7 +380,7 @@ def unit_files(plan: _store.Plan, request: Request) -> list[dict[str, Any]]:
         for name in plan.links
     ]
     units += [
-        {"name": f"cyrus-replicator@{channel}.service", "files": own, "sockets": None}
+        {"name": f"cyrus-replicator@{channel}.service", "files": own, "sockets": []}
         for channel in plan.channels
     ]
     return units

@@ -34,13 +34,12 @@ _SHOWN = (
 class Unit:
     """A unit that has to run, and the files that it reads when it starts.
 
-    It counts as up when its sockets greet; None for one that is not waited for, since it may come
-    and go, as its peer does.
+    It counts as up when it stays active and its sockets greet.
     """
 
     name: str
     files: Sequence[str]
-    sockets: Sequence[str] | None
+    sockets: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -132,9 +131,20 @@ def _wait(unit: str, sockets: Sequence[str], seconds: float) -> None:
             return
         since = state.started
         time.sleep(0.4)
+    raise ReplicationError(f"{unit} did not come up within {seconds:g} s: {_last_words(unit)}")
+
+
+def _last_words(unit: str) -> str:
     journal = ["journalctl", "-u", unit, "-n", "5", "-o", "cat", "--no-pager"]
-    said = _command.run(journal, timeout=30).stdout.strip()
-    raise ReplicationError(f"{unit} did not come up within {seconds:g} s: {said}")
+    return _command.run(journal, timeout=30).stdout.strip()
+
+
+def _bring_up(verb: str, unit: Unit, seconds: float) -> None:
+    try:
+        _systemctl(verb, unit.name)
+    except ReplicationError as error:
+        raise ReplicationError(f"{error} {_last_words(unit.name)}") from error
+    _wait(unit.name, unit.sockets, seconds)
 
 
 def ensure(
@@ -164,11 +174,8 @@ def ensure(
         if not verb:
             continue
         done.append(f"{verb} {unit.name}")
-        if not check and unit.sockets is None:
-            _systemctl("--no-block", verb, unit.name)
-        elif not check:
-            _systemctl(verb, unit.name)
-            _wait(unit.name, unit.sockets or (), seconds)
+        if not check:
+            _bring_up(verb, unit, seconds)
     return done
 
 

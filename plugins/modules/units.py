@@ -44,11 +44,10 @@ options:
         elements: path
         default: []
       sockets:
-        description:
-          - Unix sockets that have to greet before the unit counts as up.
-          - Without this option the unit is not waited for.
+        description: Unix sockets that have to greet before the unit counts as up.
         type: list
         elements: path
+        default: []
   timeout:
     description: Seconds in which a unit has to be up.
     type: int
@@ -84,7 +83,7 @@ TEMPLATES = ["cyrus-link@*.service", "cyrus-replicator@*.service"]
 UNIT = {
     "name": {"type": "str", "required": True},
     "files": {"type": "list", "elements": "path", "default": []},
-    "sockets": {"type": "list", "elements": "path"},
+    "sockets": {"type": "list", "elements": "path", "default": []},
 }
 
 
@@ -97,9 +96,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     units = [
-        _units.Unit(
-            u["name"], tuple(u["files"]), None if u["sockets"] is None else tuple(u["sockets"])
-        )
+        _units.Unit(u["name"], tuple(u["files"]), tuple(u["sockets"]))
         for u in module.params["units"]
     ]
     try:

@@ -15,8 +15,6 @@ PACKAGE = "cyrus_replication"
 
 # What the command begins with; whatever else is needed is found from there.
 ENTRY = "_cli"
-# Imported by its name only, when it is needed.
-_BY_NAME = ("_replicator",)
 _MAIN = f"""\
 import sys
 
@@ -46,7 +44,7 @@ def build(sources: Mapping[str, str]) -> bytes:
 def needed(sources: Mapping[str, str]) -> list[str]:
     """The modules that the command reaches by imports, sorted: a change elsewhere is none here."""
     found: set[str] = set()
-    ahead = [ENTRY, *_BY_NAME]
+    ahead = [ENTRY]
     while ahead:
         name = ahead.pop()
         if name in sources and name not in found:
