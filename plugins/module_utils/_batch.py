@@ -18,11 +18,11 @@ from collections import Counter
 from collections.abc import Callable, Collection
 
 from . import _bundle, _events
-from ._client import Client, Outcome
+from ._client import HASTY, HOPELESS, Client, Outcome
 from ._ends import AwayError, Ends
 from ._events import Event, Target
 from ._points import reach
-from ._proof import Seen
+from ._proof import Proof
 from ._wire import WireError
 
 # So many owners at a time are held in memory.
@@ -36,24 +36,26 @@ Blame = Callable[[Bundle, dict[Target, str], Outcome], None]
 
 
 class Batch:
-    """Works events off. `waiting` tells what the log has meanwhile got anew; `blame` is called with
+    """Works events off. `later` tells what has been logged meanwhile; `blame` is called with
     each part that fails by itself, and may raise if nobody's mailbox is at fault."""
 
     def __init__(
         self,
         client: Client,
         ends: Ends,
-        waiting: Callable[[], Collection[Target]],
+        later: Callable[[], Collection[Target]],
         blame: Blame,
     ) -> None:
         self._client = client
         self._ends = ends
-        self._waiting = waiting
+        self._later = later
         self._blame = blame
+        self._limit = HOPELESS
         self._postponed: Counter[Target] = Counter()
 
     def work_off(self, events: list[Event]) -> None:
         """Returns when the effect of every event is known."""
+        self._limit = HOPELESS
         bundles = _events.by_owner(events)
         for start in range(0, len(bundles), _PORTION):
             self._try(bundles[start : start + _PORTION])
@@ -65,32 +67,40 @@ class Batch:
         targets = _bundle.targets_of(events)
         before = self._ends.proof().before(targets)
         reach("before the run")
-        outcome = self._client.run([event.line for event in events], talkative)
+        outcome = self._client.run([event.line for event in events], talkative, self._limit)
+        if outcome.stuck:
+            self._limit = HASTY
         reach("after the run")
         if not outcome.connected:
             raise AwayError("sync_client cannot connect to the replica, or was cut off from it")
-        unproven = self._unproven(targets, before)
+        unproven = self._asked(lambda proof: proof.behind(targets, before), targets)
+        if outcome.rc == 0 and not talkative:
+            unproven = self._without_postponed(unproven)
+        if unproven:
+            behind = unproven
+            unproven = self._asked(lambda proof: proof.unproven(behind, before), behind)
         reach("unproven" if unproven else "proven")
         return unproven, outcome
 
-    def _unproven(
-        self, targets: list[Target], before: Seen, again: bool = True
+    def _asked(
+        self,
+        question: Callable[[Proof], dict[Target, str]],
+        targets: Collection[Target],
+        again: bool = True,
     ) -> dict[Target, str]:
         """What is damaged may end the replica's process that is asked about it."""
         try:
-            return self._ends.proof().unproven(targets, before)
+            return question(self._ends.proof())
         except WireError as error:
             self._ends.close()
             if not self._ends.answer():
                 raise AwayError(str(error)) from None
             if not again:
                 return dict.fromkeys(targets, str(error))
-        return self._unproven(targets, before, again=False)
+        return self._asked(question, targets, again=False)
 
     def _try(self, bundles: list[Bundle]) -> None:
-        unproven, outcome = self.replicate([event for bundle in bundles for event in bundle])
-        if outcome.rc == 0:
-            unproven = self._without_postponed(unproven)
+        unproven = self.replicate([event for bundle in bundles for event in bundle])[0]
         suspects = [b for b in bundles if any(t in unproven for t in _bundle.targets_of(b))]
         if not suspects:
             return
@@ -119,14 +129,14 @@ class Batch:
     def _mailboxes(self, user: str) -> list[str]:
         return self._ends.live_mailboxes([user])[user]
 
-    def _without_postponed(self, unproven: dict[Target, str]) -> dict[Target, str]:
+    def _without_postponed(self, behind: dict[Target, str]) -> dict[Target, str]:
         """A mailbox that was locked, or has changed again, has an event in the log by now."""
-        waiting = self._waiting() if unproven else ()
+        later = self._later() if behind else ()
+        before, self._postponed = self._postponed, Counter()
         rest = {}
-        for target, why in unproven.items():
-            self._postponed[target] += 1
-            if target not in waiting or self._postponed[target] > _PATIENCE:
+        for target, why in behind.items():
+            if target in later and before[target] < _PATIENCE:
+                self._postponed[target] = before[target] + 1
+            else:
                 rest[target] = why
-        for target in [t for t in self._postponed if t not in unproven]:
-            del self._postponed[target]
         return rest

@@ -31,8 +31,9 @@ _CHUNK = 65536
 _TICK = 1.0
 # Without a byte moved for so many seconds, the replica is asked whether it lives.
 _SUSPICIOUS = 10.0
-# And given up with even where it does.
-_HOPELESS = 600.0
+# And it is given up even where that does; sooner for those that were in hand with such a one.
+HOPELESS = 120.0
+HASTY = 10.0
 _MAX_SAID = 50
 
 
@@ -63,15 +64,18 @@ class Client:
         self._alive = alive
         self._tick = tick
 
-    def run(self, lines: Iterable[str], talkative: bool = False) -> Outcome:
-        """Replicate these lines; one that it cannot do keeps it from those behind."""
+    def run(
+        self, lines: Iterable[str], talkative: bool = False, limit: float = HOPELESS
+    ) -> Outcome:
+        """Replicate these lines; one that it cannot do keeps it from those behind. It is ended
+        where nothing has moved for `limit` seconds."""
         text = "".join(f"{line}\n" for line in lines)
         _files.overwrite(self._path, text, 0o600)
         # Twice -v copies its syslog to stderr, and the whole conversation as well.
         extra = ["-v", "-v"] if talkative else []
         process = _command.start(self._command + extra)
         try:
-            return _Watch(process, self._alive, self._tick).outcome()
+            return _Watch(process, self._alive, self._tick, limit).outcome()
         finally:
             process.kill()
             process.wait()
@@ -87,7 +91,9 @@ class _Watch:
         process: subprocess.Popen[str],
         alive: Callable[[], bool],
         tick: Callable[[], None],
+        limit: float,
     ) -> None:
+        self._limit = limit
         self._process = process
         self._alive = alive
         self._tick = tick
@@ -132,7 +138,7 @@ class _Watch:
             self._moved = (moved or 0, now)
             return False
         still = now - self._moved[1]
-        return still > _HOPELESS or (still > _SUSPICIOUS and not self._alive())
+        return still > self._limit or (still > _SUSPICIOUS and not self._alive())
 
 
 def _bytes_moved(pid: int) -> int | None:

@@ -15,6 +15,7 @@ asked for: it ends with 0 after several failures.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from ._session import Session, quoted, quoted_list
 Listing = Callable[[Collection[str]], dict[str, list[str]]]
 
 _NAMES_PER_REQUEST = 100
+_NAME = re.compile(rb"MAILBOX %\(UNIQUEID [^ ]+ MBOXNAME ([A-Za-z0-9.!#_-]+) ")
 _NONEXISTENT = "IMAP_MAILBOX_NONEXISTENT"
 
 
@@ -36,13 +38,20 @@ _NONEXISTENT = "IMAP_MAILBOX_NONEXISTENT"
 class Seen:
     """What one side answered about some targets; None where it has no such thing."""
 
-    mailboxes: dict[str, Mailbox | None] = field(default_factory=dict)
+    # As they came: most are equal byte for byte, and are never looked into.
+    lines: dict[str, bytes] = field(default_factory=dict)
     users: dict[str, list[str]] = field(default_factory=dict)
     metas: dict[str, State] = field(default_factory=dict)
     quotas: dict[str, Quota | None] = field(default_factory=dict)
     annotations: Annotations = ()
     # Why something could not be read, by target.
     refused: dict[Target, str] = field(default_factory=dict)
+    opened: dict[str, Mailbox] = field(default_factory=dict)
+
+    def mailbox(self, name: str) -> Mailbox | None:
+        if name in self.lines and name not in self.opened:
+            self.opened.update(State.parse([self.lines[name]]).mailboxes)
+        return self.opened.get(name)
 
 
 class Proof:
@@ -64,21 +73,17 @@ class Proof:
         users = self._listing([t.name for t in targets if t.scope == "user"])
         return self._read(self._master, targets, users)
 
-    def unproven(self, targets: Collection[Target], before: Seen) -> dict[Target, str]:
-        """What has not arrived, and in what it differs."""
-        behind = dict(self._behind(targets, before))
-        if not behind:
-            return {}
+    def behind(self, targets: Collection[Target], before: Seen) -> dict[Target, str]:
+        """What is not on the replica as the master had it, and in what it differs."""
+        copy = self._copy(targets, before)
+        found = {target: _differs(target, before, copy) for target in targets}
+        return {target: why for target, why in found.items() if why is not None}
+
+    def unproven(self, behind: dict[Target, str], before: Seen) -> dict[Target, str]:
+        """What of that has not arrived, and not because the master has changed since."""
         copy = self._copy(behind, before)
         now = self.before(behind)
         return {t: why for t, why in behind.items() if not _between(t, before, copy, now)}
-
-    def _behind(self, targets: Collection[Target], before: Seen) -> Iterator[tuple[Target, str]]:
-        copy = self._copy(targets, before)
-        for target in targets:
-            why = _differs(target, before, copy)
-            if why is not None:
-                yield target, why
 
     def _copy(self, targets: Collection[Target], before: Seen) -> Seen:
         users = {t.name: before.users.get(t.name, []) for t in targets if t.scope == "user"}
@@ -116,15 +121,15 @@ class Proof:
         ]
         for answer in session.ask("MAILBOXES " + quoted_list(chunk) for chunk in chunks):
             self._tick()
-            seen.mailboxes.update(State.parse(answer.lines).mailboxes)
+            for line in answer.lines:
+                seen.lines[_name_in(line)] = line
         # Scripts' mailboxes are passed over in that answer, as are those that cannot be opened.
-        untold = [name for name in names if name not in seen.mailboxes]
+        untold = [name for name in names if name not in seen.lines]
         for name, full in zip(untold, session.full_mailboxes(untold)):
             self._tick()
             deque(full.records, maxlen=0)
-            seen.mailboxes[name] = None
             if full.refusal is None:
-                seen.mailboxes[name] = Mailbox.of(full.head)
+                seen.opened[name] = Mailbox.of(full.head)
             elif not full.refusal.startswith(_NONEXISTENT):
                 seen.refused[Target("mailbox", name)] = full.refusal
 
@@ -139,6 +144,14 @@ class Proof:
     def _read_quotas(self, session: Session, roots: list[str], seen: Seen) -> None:
         for root, answer in zip(roots, session.ask("QUOTA " + quoted(root) for root in roots)):
             seen.quotas[root] = State.parse(answer.lines).quotas.get(root)
+
+
+def _name_in(line: bytes) -> str:
+    """The name in a mailbox's answer; nearly all need no parsing."""
+    found = _NAME.match(line)
+    if found is not None:
+        return found.group(1).decode()
+    return next(iter(State.parse([line]).mailboxes), "")
 
 
 def _one(session: Session, request: str, target: Target, seen: Seen) -> State:
@@ -156,7 +169,10 @@ def _differs(target: Target, master: Seen, copy: Seen) -> str | None:
         same = target.scope == "meta" and refusals[0] == refusals[1]
         return None if same else refusals[0] or refusals[1]
     if target.scope == "mailbox":
-        ours, theirs = master.mailboxes.get(target.name), copy.mailboxes.get(target.name)
+        line = master.lines.get(target.name)
+        if line is not None and line == copy.lines.get(target.name):
+            return None
+        ours, theirs = master.mailbox(target.name), copy.mailbox(target.name)
         return _mailboxes_differ(target.name, ours, theirs)
     if target.scope == "meta":
         return _metas_differ(master.metas[target.name], copy.metas[target.name])
@@ -232,7 +248,7 @@ def _between(target: Target, before: Seen, copy: Seen, now: Seen) -> bool:
         return True
     if target.scope != "mailbox":
         return False
-    then, theirs, ours = (side.mailboxes.get(target.name) for side in (before, copy, now))
+    then, theirs, ours = (side.mailbox(target.name) for side in (before, copy, now))
     if then is None or theirs is None or ours is None:
         return False
     if not then.uniqueid == theirs.uniqueid == ours.uniqueid:
