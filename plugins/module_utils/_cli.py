@@ -67,5 +67,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _replicate(given.channel)
         return _guard(given.moment)
     except ReplicationError as error:
-        print(f"cyrus-replication: {error}", file=sys.stderr)
+        sys.stderr.write(f"cyrus-replication: {error}\n")
         return 1

@@ -120,15 +120,16 @@ def _save(path: str, mode: int, doubt: Doubt) -> None:
 
 def _load(path: str) -> Doubt | None:
     try:
-        changed = os.stat(path).st_mtime
-        loaded = json.loads(_files.read(path))
-        since, reason = loaded["since"], loaded["reason"]
-        if not isinstance(reason, str) or not _TIME.fullmatch(since):
-            raise ValueError("it names no time or reason")
+        text, changed = _files.read(path), os.stat(path).st_mtime
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ReplicationError(f"{path} can't be read: {error.strerror}") from error
+    try:
+        loaded = json.loads(text)
+        since, reason = loaded["since"], loaded["reason"]
+        if not isinstance(reason, str) or not _TIME.fullmatch(since):
+            raise ValueError("it names no time or reason")
     except (ValueError, TypeError, KeyError) as error:
         # A note was made, whatever it said.
         return Doubt(_stamp(changed), f"{path} is damaged ({error}): compare all with parity")
