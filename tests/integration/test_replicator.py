@@ -15,7 +15,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -137,11 +137,11 @@ def cpu_seconds() -> float:
     return int(lab.ssh(MASTER, f"head -1 {path}").stdout.split()[1]) / 1e6
 
 
-def plain_cyrus_fails(bad: Poison) -> None:
+def plain_cyrus_fails(meet: Callable[[], None]) -> None:
     """Others' mail does not come through, and the same log is read again and again."""
     lab.until(drained, 30, what="an empty log")
     with plain.replication(CHANNEL, MASTER) as client:
-        bad.stir()
+        meet()
         lab.until(lambda: client.loops() >= 1, 15, what="plain Cyrus at its log for another time")
         append(USERS[-1], "behind the failing one")
         time.sleep(DELAY)
@@ -153,8 +153,7 @@ def plain_cyrus_fails(bad: Poison) -> None:
 def test_full_disk_is_nobodys_fault(tmp_path: Path) -> None:
     FULL.prepare()
     try:
-        FULL.plant()
-        plain_cyrus_fails(FULL)
+        plain_cyrus_fails(FULL.plant)
         with Load(USERS, 20):
             lab.until(lambda: state()["state"] == "stalled", 30, what="a replicator that waits")
             assert quarantine() == {}
@@ -204,7 +203,7 @@ def test_one_mailbox_fails_and_the_others_go_on(bad: Poison) -> None:
 @pytest.mark.parametrize("bad", SINGLE, ids=lambda bad: bad.name)
 def test_plain_cyrus_stops_at_it_and_ours_takes_over(bad: Poison) -> None:
     held = set(quarantine())
-    plain_cyrus_fails(bad)
+    plain_cyrus_fails(bad.stir)
     # What plain Cyrus has left in its log is worked off, and the quarantine is still known.
     lab.until(equal, 10, what="the mail behind the failing one")
     assert held <= set(quarantine())

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
+import time
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -47,10 +48,10 @@ def _as_cyrus(host: str, command: str) -> str:
 
 
 def _message(subject: str, size: int = 0) -> Message:
-    line = b"0123456789abcdef" * 4 + b"\r\n"
-    return Message(
-        b"Subject: %b\r\n\r\nbody\r\n" % subject.encode() + line * (size // len(line)), "", _DATE
-    )
+    # No two are alike: Cyrus sends no message twice, but links what the replica has.
+    line = b"%064x\r\n" % time.time_ns()
+    text = b"Subject: %b\r\n\r\n%b" % (subject.encode(), line * max(1, size // len(line)))
+    return Message(text, "", _DATE)
 
 
 def _restart(host: str) -> None:
@@ -204,6 +205,7 @@ class FullDisk(Poison):
         lab.ssh(self.replica, f"rm {_SPOOL}/mail/ballast")
 
     def clear(self) -> None:
+        lab.ssh(self.replica, f"rm -f {_SPOOL}/mail/ballast")
         self._move(
             f"mount --bind {_SPOOL}/mail /mnt && umount {_SPOOL}/mail"
             f" && rsync -aHS --delete /mnt/ {_SPOOL}/mail/ && umount /mnt"
