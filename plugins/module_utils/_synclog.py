@@ -31,9 +31,10 @@ from ._errors import ReplicationError
 _FILES = ("log", "log-run")
 _MAX_READ = 64 * 1024 * 1024
 
-# A writer holds the lock for one write and fsync.
+# A writer holds the lock for one write and fsync; who waits in the kernel's queue comes first, so
+# the pauses are short.
 _LOCK_SECONDS = 30.0
-_LOCK_PAUSE = 0.002, 0.1
+_LOCK_PAUSE = 0.002
 _RENAMES = 64
 
 
@@ -277,7 +278,6 @@ def _is_at(file: BinaryIO, path: str) -> bool:
 def _lock(file: BinaryIO, path: str) -> None:
     """Cyrus's lock_blocking (lib/lock_fcntl.c), with an end to the wait."""
     end = time.monotonic() + _LOCK_SECONDS
-    pause, longest = _LOCK_PAUSE
     while True:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -288,5 +288,4 @@ def _lock(file: BinaryIO, path: str) -> None:
                 ) from None
         else:
             return
-        time.sleep(pause)
-        pause = min(2 * pause, longest)
+        time.sleep(_LOCK_PAUSE)
