@@ -600,7 +600,8 @@ def fingerprint(name: str) -> str:
     return lab.ssh(
         name,
         "{ find /etc /var/lib/cyrus-replication /run/cyrus/private /var/lib/dpkg -xdev "
-        "-path /var/lib/cyrus-replication/channels -prune -o -type f -print0 2>/dev/null | sort -z | xargs -0 sha256sum; "
+        "-path /var/lib/cyrus-replication/channels -prune -o -type f "
+        "-print0 2>/dev/null | sort -z | xargs -0 sha256sum; "
         "find /etc /usr /root /home /opt /srv /var/lib/apt /run/cyrus/private -xdev "
         "-printf '%p %m %u %g %s %T@\\n' 2>/dev/null | grep -v '__pycache__\\|^/root ' | sort; } "
         "| sha256sum",
