@@ -106,15 +106,13 @@ def _scripts(case: _Case) -> bool:
 
 
 def _drop(case: _Case) -> str:
-    """How the replica's copy is dropped, so that the master sends it again."""
+    """How the copies of a user are dropped, so that the master sends them again. What is of nobody
+    has no such command."""
     if case.user is None:
-        return (
-            f"Drop the copy on {case.replica} as docs/operations.md shows it; the master sends it "
-            "again. Never reconstruct it there"
-        )
+        return f"docs/operations.md shows how to replace the copy on {case.replica}"
     return (
         f"On {case.replica}, not on {case.master}, drop all copies of {case.user} as the user "
-        f"cyrus: {RESET} {case.user}; the master sends them again. Never reconstruct there"
+        f"cyrus: {RESET} {case.user}; the master sends them again"
     )
 
 
@@ -162,7 +160,7 @@ _CAUSES = (
             if c.target.scope == "mailbox"
             else f"{c.replica} can't open a mailbox of {c.what}: its index or header is damaged"
         ),
-        lambda c: f"{_drop(c)}.",
+        lambda c: f"{_drop(c)}. Never reconstruct it there.",
     ),
     _Cause(
         _scripts,
@@ -186,7 +184,7 @@ _CAUSES = (
         lambda c: f"Make room on the partitions of {c.replica}, more than the message takes.",
     ),
     _Cause(
-        lambda c: c.crashed,
+        lambda c: c.crashed or c.tells("zero length response", "end of file reached"),
         lambda c: f"the sync service of {c.replica} ends when it gets {c.what}",
         lambda c: (
             f"Look at journalctl -u cyrus-imapd on {c.replica} for what it said last. If nothing "
