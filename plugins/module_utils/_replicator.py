@@ -44,7 +44,7 @@ from ._wire import WireError
 _LOOK = 0.05
 _MANY = 50
 # Waits between tries while the replica is away or can store nothing.
-_FIRST_WAIT, _LONGEST_WAIT = 0.25, 2.0
+_FIRST_WAIT, _LONGEST_WAIT = 0.25, 1.0
 # Retries take one part in so many of the time at most.
 _RETRY_REST = 50
 
@@ -164,7 +164,7 @@ class Replicator:
         pause = self._interval if len(events) > _MANY else self._interval / 2
         self._next_batch = started + pause
         self._reporter.begin(len(events))
-        self._watch.note_unreadable(events)
+        events = self._watch.readable(events)
         free, kept = _bundle.set_aside(events, self._quarantine, self._mailboxes)
         reach("events parted")
         self._ward.keep(kept)

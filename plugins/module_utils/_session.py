@@ -82,6 +82,7 @@ class Session:
             self._starttls()
         if self._embedded or not endpoint.path:
             self._login()
+        self._wire.logged_in()
 
     def is_same_server(self, other: Session) -> bool:
         """Whether both talk to one server, by whatever names."""

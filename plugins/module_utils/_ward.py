@@ -77,8 +77,7 @@ class Ward:
     def retry(self, batch: Batch, entry: Entry) -> tuple[str, str] | None:
         """Tries an entry; None where it is released, else the reason and what to do."""
         target = entry.target
-        events = [_events.read(line) for line in entry.events]
-        events = _events.without_repeats([*events, _bundle.event_of(target)])
+        events = [_events.read(line) for line in entry.events] or [_bundle.event_of(target)]
         unproven, outcome = batch.replicate(events, talkative=True)
         reach("retried")
         if target in unproven:

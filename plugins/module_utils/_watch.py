@@ -47,11 +47,16 @@ class Watch:
             self._cursor = cursor
             _files.overwrite(self._path, cursor or "", 0o640)
 
-    def note_unreadable(self, events: Iterable[Event]) -> None:
-        """A line that is no event stands for one that is lost."""
+    def readable(self, events: Iterable[Event]) -> list[Event]:
+        """Without lines that are no events: each stands for one that is lost, and Cyrus's client
+        could take a name that is cut off for another one."""
+        found = []
         for event in events:
             if event.kind == _events.UNKNOWN:
                 self._doubt(f"the sync log has a line that is no event: {event.line[:80]!r}")
+            else:
+                found.append(event)
+        return found
 
     def _doubt(self, reason: str) -> None:
         self._reporter.say(reason, failed=True)

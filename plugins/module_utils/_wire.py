@@ -36,7 +36,8 @@ class Endpoint:
 
     `path` (a unix socket) or `host` and `port`. `tls` is none, starttls or implicit; with it the
     server's certificate must be signed by `ca_file` (None: the system's) and name `tls_name`
-    (None: `host`); `cert_file` and `key_file` are shown to the server. Times are in seconds.
+    (None: `host`); `cert_file` and `key_file` are shown to the server. Times are in seconds:
+    `connect_timeout` for each step until the login is done, `answer_timeout` from then on.
     """
 
     name: str
@@ -90,8 +91,11 @@ class Wire:
         except OSError as error:
             reason = error.strerror or str(error)
             raise self.error(f"cannot be reached at {point.place}: {reason}") from None
-        link.settimeout(point.answer_timeout)
         return link
+
+    def logged_in(self) -> None:
+        """From now on answers may take longer."""
+        self._socket.settimeout(self._endpoint.answer_timeout)
 
     def error(self, text: str) -> WireError:
         return WireError(f"{self._endpoint.name}: {text}")
@@ -209,7 +213,7 @@ class Wire:
 
     def _broken(self, error: OSError) -> WireError:
         if isinstance(error, socket.timeout):
-            return self.error(f"has not answered for {self._endpoint.answer_timeout:g} s")
+            return self.error(f"has not answered for {self._socket.gettimeout():g} s")
         if isinstance(error, ssl.SSLError):
             return self.error(
                 f"refuses this host's certificate or breaks TLS: {_tls_reason(error)}"

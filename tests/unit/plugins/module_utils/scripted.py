@@ -38,12 +38,19 @@ class ScriptedSocket:
         self.most_requests = self.most_bytes = 0
         self._sizes: deque[int] = deque([0])
         self.closed = False
+        self.timeout = 10.0
 
     def getpeername(self) -> tuple[str, int]:
         return self.peer
 
     def getsockname(self) -> tuple[str, int]:
         return "192.0.2.1", 40000
+
+    def settimeout(self, seconds: float) -> None:
+        self.timeout = seconds
+
+    def gettimeout(self) -> float:
+        return self.timeout
 
     def sendall(self, data: bytes) -> None:
         rest = self._unread + data

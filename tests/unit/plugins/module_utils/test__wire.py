@@ -103,8 +103,10 @@ def test_closed_in_the_middle(data: bytes) -> None:
 
 
 def test_stalled() -> None:
+    wire = wire_on(b"* OK", stalls=True)
+    wire.logged_in()
     with pytest.raises(WireError, match="imap2: has not answered for 7 s"):
-        wire_on(b"* OK", stalls=True).line()
+        wire.line()
 
 
 @pytest.mark.parametrize("data", [b"x" * 300, b"{9999999999}\r\n" + b"x" * 300, b"(" + b"x " * 200])
@@ -200,7 +202,7 @@ def serve(answer: Callable[[socket.socket], object]) -> tuple[int, threading.Thr
 def test_real_server_that_stalls() -> None:
     done = threading.Event()
     port, thread = serve(lambda client: done.wait(5))
-    wire = Wire(Endpoint("imap2", host="127.0.0.1", port=port, answer_timeout=0.05))
+    wire = Wire(Endpoint("imap2", host="127.0.0.1", port=port, connect_timeout=0.05))
     with closing(wire), pytest.raises(WireError, match=r"imap2: has not answered for 0\.05 s"):
         wire.line()
     done.set()
@@ -223,7 +225,7 @@ def test_stall_while_tls_begins() -> None:
     done = threading.Event()
     port, thread = serve(lambda client: done.wait(5))
     with pytest.raises(WireError, match="imap2: stalls while TLS begins"):
-        Wire(Endpoint("imap2", host="127.0.0.1", port=port, tls="implicit", answer_timeout=0.05))
+        Wire(Endpoint("imap2", host="127.0.0.1", port=port, tls="implicit", connect_timeout=0.05))
     done.set()
     thread.join(5)
 
