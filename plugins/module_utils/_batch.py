@@ -16,14 +16,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection
+from typing import TypeVar
 
 from . import _bundle, _events
 from ._client import HASTY, HOPELESS, Client, Outcome
 from ._ends import AwayError, Ends
+from ._errors import ReplicationError
 from ._events import Event, Target
 from ._points import reach
 from ._proof import Proof
 from ._wire import WireError
+
+T = TypeVar("T")
 
 # So many owners at a time are held in memory.
 _PORTION = 1000
@@ -33,6 +37,10 @@ _PATIENCE = 10
 Bundle = list[Event]
 # Told of what cannot be replicated: the events, and why each target has not arrived.
 Blame = Callable[[Bundle, dict[Target, str], Outcome], None]
+
+
+class _BrokenError(ReplicationError):
+    """Asking about something breaks the connection, again and again."""
 
 
 class Batch:
@@ -65,39 +73,41 @@ class Batch:
     ) -> tuple[dict[Target, str], Outcome]:
         """Runs sync_client once; what has not arrived, and why not."""
         targets = _bundle.targets_of(events)
-        before = self._ends.proof().before(targets)
-        reach("before the run")
-        outcome = self._client.run([event.line for event in events], talkative, self._limit)
-        if outcome.stuck:
-            self._limit = HASTY
-        reach("after the run")
-        if not outcome.connected:
-            raise AwayError("sync_client cannot connect to the replica, or was cut off from it")
-        unproven = self._asked(lambda proof: proof.behind(targets, before), targets)
-        if outcome.rc == 0 and not talkative:
-            unproven = self._without_postponed(unproven)
-        if unproven:
-            behind = unproven
-            unproven = self._asked(lambda proof: proof.unproven(behind, before), behind)
+        try:
+            unproven, outcome = self._replicate(events, targets, talkative)
+        except _BrokenError as error:
+            unproven, outcome = dict.fromkeys(targets, str(error)), Outcome(-1)
         reach("unproven" if unproven else "proven")
         return unproven, outcome
 
-    def _asked(
-        self,
-        question: Callable[[Proof], dict[Target, str]],
-        targets: Collection[Target],
-        again: bool = True,
-    ) -> dict[Target, str]:
-        """What is damaged may end the replica's process that is asked about it."""
+    def _replicate(
+        self, events: Bundle, targets: list[Target], talkative: bool
+    ) -> tuple[dict[Target, str], Outcome]:
+        before = self._asked(lambda proof: proof.before(targets))
+        reach("before the run")
+        outcome = self._client.run([event.line for event in events], talkative, self._limit)
+        reach("after the run")
+        if not outcome.connected:
+            raise AwayError("sync_client cannot connect to the replica, or was cut off from it")
+        if outcome.stuck:
+            self._limit = HASTY
+        behind = self._asked(lambda proof: proof.behind(targets, before))
+        if outcome.rc == 0 and not talkative:
+            behind = self._without_postponed(behind)
+        if behind:
+            behind = self._asked(lambda proof: proof.unproven(behind, before))
+        return behind, outcome
+
+    def _asked(self, question: Callable[[Proof], T], again: bool = True) -> T:
+        """What is damaged may end the process that is asked about it, on either side."""
         try:
             return question(self._ends.proof())
         except WireError as error:
             self._ends.close()
-            if not self._ends.answer():
-                raise AwayError(str(error)) from None
+            self._ends.open()
             if not again:
-                return dict.fromkeys(targets, str(error))
-        return self._asked(question, targets, again=False)
+                raise _BrokenError(str(error)) from None
+        return self._asked(question, again=False)
 
     def _try(self, bundles: list[Bundle]) -> None:
         unproven = self.replicate([event for bundle in bundles for event in bundle])[0]

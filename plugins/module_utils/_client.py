@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import IO, cast
 
 from . import _command, _files
+from ._errors import ReplicationError
 
 _UNCONNECTED = b"Can not connect to server"
 _CHUNK = 65536
@@ -70,7 +71,12 @@ class Client:
         """Replicate these lines; one that it cannot do keeps it from those behind. It is ended
         where nothing has moved for `limit` seconds."""
         text = "".join(f"{line}\n" for line in lines)
-        _files.overwrite(self._path, text, 0o600)
+        try:
+            _files.overwrite(self._path, text, 0o600)
+        except OSError as error:
+            raise ReplicationError(
+                f"{self._path} can't be written ({error.strerror}): make room there"
+            ) from None
         # Twice -v copies its syslog to stderr, and the whole conversation as well.
         extra = ["-v", "-v"] if talkative else []
         process = _command.start(self._command + extra)

@@ -15,6 +15,7 @@ from typing import Any
 
 from . import _parity
 from ._client import Outcome
+from ._dlist import FormatError
 from ._ends import Ends
 from ._events import Target, owner
 from ._model import Mailbox, Message
@@ -50,8 +51,8 @@ def diagnose(ends: Ends, target: Target, outcome: Outcome) -> Diagnosis:
         return Diagnosis(finding)
     try:
         return _look(ends, target, finding)
-    except WireError:
-        # Asking about it ends the process that is asked.
+    except (WireError, FormatError):
+        # Asking about it ends the process that is asked, or gives no sense.
         ends.close()
         return Diagnosis({**finding, "crashed": True})
 

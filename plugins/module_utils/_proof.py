@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from . import _names
+from ._dlist import FormatError, Value
 from ._events import Target
 from ._model import SCRIPT_MAILBOXES_SINCE, Annotations, Mailbox, Quota, State
 from ._parity import must_open
@@ -50,7 +51,8 @@ class Seen:
 
     def mailbox(self, name: str) -> Mailbox | None:
         if name in self.lines and name not in self.opened:
-            self.opened.update(State.parse([self.lines[name]]).mailboxes)
+            target = Target("mailbox", name)
+            self.opened.update(_parsed([self.lines[name]], target, self).mailboxes)
         return self.opened.get(name)
 
 
@@ -91,7 +93,8 @@ class Proof:
         gone = [user for user, names in users.items() if not names]
         answers = self._replica.ask(f"USER {quoted(user)}" for user in gone)
         for user, answer in zip(gone, answers):
-            state = State.parse(line for line in answer.lines if line.startswith(b"MAILBOX "))
+            lines = [line for line in answer.lines if line.startswith(b"MAILBOX ")]
+            state = _parsed(lines, Target("user", user), copy)
             copy.users[user] = [name for name in state.mailboxes if not _names.is_deleted(name)]
         return copy
 
@@ -129,7 +132,7 @@ class Proof:
             self._tick()
             deque(full.records, maxlen=0)
             if full.refusal is None:
-                seen.opened[name] = Mailbox.of(full.head)
+                _open(name, full.head, seen)
             elif not full.refusal.startswith(_NONEXISTENT):
                 seen.refused[Target("mailbox", name)] = full.refusal
 
@@ -139,11 +142,12 @@ class Proof:
             if answer.refusal is not None:
                 seen.refused[Target("meta", user)] = answer.refusal
             lines = [line for line in answer.lines if self._scripts or line[:6] != b"SIEVE "]
-            seen.metas[user] = State.parse(lines)
+            seen.metas[user] = _parsed(lines, Target("meta", user), seen)
 
     def _read_quotas(self, session: Session, roots: list[str], seen: Seen) -> None:
         for root, answer in zip(roots, session.ask("QUOTA " + quoted(root) for root in roots)):
-            seen.quotas[root] = State.parse(answer.lines).quotas.get(root)
+            state = _parsed(answer.lines, Target("quota", root), seen)
+            seen.quotas[root] = state.quotas.get(root)
 
 
 def _name_in(line: bytes) -> str:
@@ -151,28 +155,47 @@ def _name_in(line: bytes) -> str:
     found = _NAME.match(line)
     if found is not None:
         return found.group(1).decode()
-    return next(iter(State.parse([line]).mailboxes), "")
+    try:
+        return next(iter(State.parse([line]).mailboxes), "")
+    except FormatError:
+        return ""
 
 
 def _one(session: Session, request: str, target: Target, seen: Seen) -> State:
     answer = next(session.ask([request]))
     if answer.refusal is not None:
         seen.refused[target] = answer.refusal
-    return State.parse(answer.lines)
+    return _parsed(answer.lines, target, seen)
+
+
+def _open(name: str, head: dict[str, Value], seen: Seen) -> None:
+    try:
+        seen.opened[name] = Mailbox.of(head)
+    except FormatError as error:
+        seen.refused[Target("mailbox", name)] = f"the answer is not understood: {error}"
+
+
+def _parsed(lines: Iterable[bytes], target: Target, seen: Seen) -> State:
+    try:
+        return State.parse(lines)
+    except FormatError as error:
+        seen.refused[target] = f"the answer is not understood: {error}"
+        return State()
 
 
 def _differs(target: Target, master: Seen, copy: Seen) -> str | None:
     """In what a target is not the same on both sides; None where it is."""
+    if target.scope == "mailbox":
+        line = master.lines.get(target.name)
+        if line is not None and line == copy.lines.get(target.name):
+            return None
+        ours, theirs = master.mailbox(target.name), copy.mailbox(target.name)
     refusals = master.refused.get(target), copy.refused.get(target)
     if refusals != (None, None):
         # A user who is gone is refused by both.
         same = target.scope == "meta" and refusals[0] == refusals[1]
         return None if same else refusals[0] or refusals[1]
     if target.scope == "mailbox":
-        line = master.lines.get(target.name)
-        if line is not None and line == copy.lines.get(target.name):
-            return None
-        ours, theirs = master.mailbox(target.name), copy.mailbox(target.name)
         return _mailboxes_differ(target.name, ours, theirs)
     if target.scope == "meta":
         return _metas_differ(master.metas[target.name], copy.metas[target.name])

@@ -14,6 +14,7 @@ was taken; replicating what is there already changes nothing.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
@@ -21,7 +22,7 @@ import time
 from types import FrameType
 from typing import Any
 
-from . import _bundle, _endpoints, _events, _notify, _role, _state
+from . import _bundle, _control, _endpoints, _events, _notify, _role, _state
 from ._batch import Batch
 from ._client import Client
 from ._dlist import FormatError
@@ -67,6 +68,7 @@ class Replicator:
         folder = _state.folder(channel)
         self._channel = channel
         self._interval = _duration(install.setting(f"{channel}_sync_repeat_interval", "1"))
+        self._lock = _alone(os.path.join(folder, "lock"))
         self._reporter = Reporter(channel, replica, INTERVAL)
         self._log = Owner(install.config_directory, channel)
         self._quarantine = Quarantine(os.path.join(folder, "quarantine.json"))
@@ -74,7 +76,7 @@ class Replicator:
         client = Client(
             os.path.join(install.bin_dir, "sync_client"),
             channel,
-            os.path.join(folder, "batch"),
+            os.path.join(_control.RUN_DIR, channel, "batch"),
             self._ends.answer,
             self._tick,
         )
@@ -208,6 +210,20 @@ def _hosts(channel: str) -> tuple[str, str]:
         if name == channel and host != record.host:
             return record.host, host
     raise ReplicationError(f"the store {store.name} has no replica behind channel {channel}")
+
+
+def _alone(path: str) -> int:
+    """A lock that is held as long as the process lives."""
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ReplicationError("another replicator works on this channel: end it first") from None
+    except OSError as error:
+        raise ReplicationError(
+            f"{path} can't be locked ({error.strerror}): run setup on this host"
+        ) from None
+    return lock
 
 
 def _duration(text: str) -> float:

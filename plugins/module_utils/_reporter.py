@@ -42,6 +42,7 @@ class Reporter:
                 heartbeat=replace(before.heartbeat, interval=interval),
             )
         self._written = 0.0
+        self._unwritten = False
         self._ping = _notify.watchdog_interval()
         self._pinged = 0.0
         self._save()
@@ -99,4 +100,12 @@ class Reporter:
     def _save(self) -> None:
         self._stale = False
         self._written = time.monotonic()
-        self.state.save(self._path)
+        try:
+            self.state.save(self._path)
+        except OSError as error:
+            # A full disk stops the account of it, not the replication.
+            if not self._unwritten:
+                self.say(f"{self._path} can't be written: {error.strerror}", failed=True)
+            self._unwritten = True
+        else:
+            self._unwritten = False

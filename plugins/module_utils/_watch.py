@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable
@@ -45,7 +46,9 @@ class Watch:
             self._doubt(reason)
         if cursor != self._cursor:
             self._cursor = cursor
-            _files.overwrite(self._path, cursor or "", 0o640)
+            with contextlib.suppress(OSError):
+                # Then the same is found and noted once more.
+                _files.overwrite(self._path, cursor or "", 0o640)
 
     def readable(self, events: Iterable[Event]) -> list[Event]:
         """Without lines that are no events: each stands for one that is lost, and Cyrus's client

@@ -68,8 +68,9 @@ class Cyrus:
     def live_mailboxes(self, users: Collection[str]) -> dict[str, list[str]]:
         return {user: [f"user.{user}", f"user.{user}.Sent"] for user in users}
 
-    def answer(self) -> bool:
-        return self.alive
+    def open(self) -> None:
+        if not self.alive:
+            raise AwayError("imap2: nothing listens")
 
     def close(self) -> None:
         pass

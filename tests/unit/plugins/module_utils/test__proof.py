@@ -210,3 +210,9 @@ def test_a_scripts_mailbox_is_read_although_it_is_passed_over(pair: Pair) -> Non
     scripts = Target("mailbox", "user.anna.#sieve")
     assert pair.unproven(scripts) == {}
     assert "FULLMAILBOX user.anna.#sieve" in pair.replica.asked
+
+
+def test_an_answer_without_sense_is_of_one_target_alone(pair: Pair) -> None:
+    pair.replica.mailboxes["user.anna"]["LAST_UID"] = "many"
+    pair.replica.meta["anna"] = [b"NONSENSE"]
+    assert list(pair.unproven(INBOX, META, Target("mailbox", "user.anna.Sent"))) == [INBOX, META]
