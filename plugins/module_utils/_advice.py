@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from . import _events, _names
 from ._events import Target
 
-RESET = "/usr/lib/cyrus/bin/sync_reset -f"
+RESET = "cyrus sync_reset -f"
 
 
 class _Case(NamedTuple):
@@ -111,8 +111,8 @@ def _drop(case: _Case) -> str:
     if case.user is None:
         return f"docs/operations.md shows how to replace the copy on {case.replica}"
     return (
-        f"On {case.replica}, not on {case.master}, drop all copies of {case.user} as the user "
-        f"cyrus: {RESET} {case.user}; the master sends them again"
+        f"On {case.replica}, not on {case.master}, drop all copies of {case.user} "
+        f"({RESET} {case.user}); the master sends them again"
     )
 
 
