@@ -15,6 +15,7 @@ from typing import Any
 
 from . import _channel, _control, _names
 from ._errors import ReplicationError
+from ._install import Install
 from ._quarantine import ADMINISTRATOR
 
 Entry = Mapping[str, Any]
@@ -79,6 +80,18 @@ def listed(known: Mapping[str, str]) -> list[dict[str, Any]]:
         for name, replica in sorted(known.items())
         for entry in _channel.quarantined(name, replica)
     ]
+
+
+def refuse_unknown(wish: Wish) -> None:
+    """What is held back has to be there, or a slip of the pen would hold back nothing."""
+    if wish.state != "present":
+        return
+    scope, name = wish.target
+    for entry in Install.discover().mailboxes():
+        if name == (entry.name if scope == "mailbox" else _names.owner(entry.name)):
+            return
+    example = "its internal name, such as user.anna.Sent" if scope == "mailbox" else "a userid"
+    raise ReplicationError(f"this host has no {scope} {name}: give {example}")
 
 
 def steps(wish: Wish, known: Iterable[str], entries: Iterable[Entry]) -> list[Step]:

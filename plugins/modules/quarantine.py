@@ -32,7 +32,7 @@ attributes:
 options:
   state:
     description:
-      - V(present) holds it back until it is released by hand.
+      - V(present) holds it back until it is released by hand. It has to exist.
       - V(retried) tries it again now, and releases it where that succeeds. What an administrator
         holds back is passed over.
       - V(released) does the same, also with what an administrator holds back, and fails where it
@@ -148,6 +148,7 @@ def main() -> None:
     try:
         known = _orders.channels(module.params["channel"])
         before = after = _orders.listed(known)
+        _orders.refuse_unknown(wish)
         steps = _orders.steps(wish, known, before)
         if not module.check_mode:
             outcomes = [_orders.carry_out(step, module.params["timeout"]) for step in steps]

@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.mailops.cyrus.plugins.module_utils import _channel, _control, _orders
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+from ansible_collections.mailops.cyrus.plugins.module_utils._install import Install
 from ansible_collections.mailops.cyrus.plugins.module_utils._orders import Outcome, Step, Wish
 
 
@@ -89,6 +91,32 @@ def test_holding_is_ordered_of_every_channel() -> None:
         ("imap2", "hold", "user", "anna"),
         ("imap3", "hold", "user", "anna"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("wish", "known"),
+    [
+        (Wish("present", mailbox="user.anna.Sent"), True),
+        (Wish("present", mailbox="shared.x"), True),
+        (Wish("present", user="anna"), True),
+        (Wish("present", mailbox="user/anna"), False),
+        (Wish("present", mailbox="user.an"), False),
+        (Wish("present", user="user.anna"), False),
+        (Wish("present", user=""), False),
+        (Wish("released", mailbox="user.gone"), True),
+    ],
+)
+def test_only_what_exists_can_be_held(
+    monkeypatch: pytest.MonkeyPatch, wish: Wish, known: bool
+) -> None:
+    names = ("shared.x", "user.anna", "user.anna.Sent")
+    install = SimpleNamespace(mailboxes=lambda: [SimpleNamespace(name=name) for name in names])
+    monkeypatch.setattr(Install, "discover", lambda: install)
+    if known:
+        _orders.refuse_unknown(wish)
+    else:
+        with pytest.raises(ReplicationError, match=r"this host has no (mailbox|user)"):
+            _orders.refuse_unknown(wish)
 
 
 def test_what_is_held_already_is_not_ordered_again() -> None:
