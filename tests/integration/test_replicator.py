@@ -10,9 +10,12 @@ and in the end all are mended at once. TEST_LONG=1 makes the cuts longer and sto
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import itertools
 import json
 import os
+import shlex
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -40,7 +43,7 @@ LONG = bool(os.environ.get("TEST_LONG"))
 USERS = [f"u{number:05}" for number in range(1, 201)]
 # Nobody writes to them but the tests, so that plain Cyrus fails with one of them at a time.
 VICTIMS = [f"u{number:05}" for number in range(201, 221)]
-CUT = 60 if LONG else 15
+CUT = 60 if LONG else 5
 # Others' mail has to be there within so many seconds, whatever fails.
 DELAY = 5.0
 # A release waits for the next try, of which there is one a minute at least.
@@ -94,9 +97,9 @@ def drained() -> bool:
     return not lab.ssh(MASTER, f"ls /var/lib/cyrus/sync/{CHANNEL}").stdout.split()
 
 
-def append(user: str, subject: str) -> None:
+def append(user: str, subject: str, folder: str = "INBOX") -> None:
     with the_store().imap(user) as session:
-        session.run("APPEND INBOX", Literal(f"Subject: {subject}\r\n\r\n".encode()))
+        session.run("APPEND", folder, Literal(f"Subject: {subject}\r\n\r\n".encode()))
 
 
 def parity(tmp_path: Path, level: str = "summary") -> dict[str, Any]:
@@ -231,6 +234,23 @@ def test_mended_ones_are_released_by_themselves(tmp_path: Path) -> None:
         assert fields["UIDVALIDITY"] == before[name]["UIDVALIDITY"]
 
 
+# Runs on the master: an order to the replicator, which may be killed by it.
+_ORDER = """
+import json, socket, sys
+with socket.socket(socket.AF_UNIX) as control:
+    control.settimeout(10)
+    control.connect(sys.argv[1])
+    order = {"do": "retry", "scope": "mailbox", "name": sys.argv[2]}
+    control.sendall(json.dumps(order).encode() + b"\\n")
+    control.recv(65536)
+"""
+
+
+def order_retry(bad: Poison) -> None:
+    words = ["python3", "-c", _ORDER, f"/run/cyrus-replication/{CHANNEL}/control", str(bad.mailbox)]
+    lab.ssh(MASTER, shlex.join(words), check=False)
+
+
 class Stops:
     """Lets the replicator end itself at a point: by a file, which a drop-in of its unit reads."""
 
@@ -250,13 +270,15 @@ class Stops:
             f" systemctl restart {UNIT}",
         )
 
-    def at(self, point: str) -> bool:
-        """Go on, and end there; whether it has."""
+    def at(self, point: str, then: Callable[[], None] | None) -> bool:
+        """Go on, do something, and end at the point; whether it has."""
         line = f"CYRUS_REPLICATION_STOP_AT={point}"
         # It may end before it is ready, which systemctl takes for a failure.
         lab.ssh(MASTER, f"echo {line} > {self._FILE}; systemctl restart {UNIT}", check=False)
+        if then is not None:
+            then()
         try:
-            lab.until(self._killed, 8, 0.2)
+            lab.until(self._killed, 15 if point.startswith("beaten") else 8, 0.2)
         except AssertionError:
             return False
         return True
@@ -266,35 +288,71 @@ class Stops:
         return int(told.stdout) > 0
 
 
-def points() -> tuple[str, ...]:
+def points() -> list[str]:
+    """Where it can be stopped, in an order in which each can be reached: first what happens to mail
+    that goes through, then to some that fails, to what is in quarantine, and to what leaves it."""
     path = lab.ROOT / "plugins/module_utils/_points.py"
     spec = importlib.util.spec_from_file_location("points", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found: tuple[str, ...] = module.POINTS
-    return found
+    known = module.POINTS
+    late = ("unproven", "halved", "split", "blamed", "held", "kept", "retried", "released")
+    assert set(late) <= set(known)
+    often = range(1, 4 if LONG else 2)
+    early = [f"{point}:{turn}" for point in known if point not in late for turn in often]
+    return early + [f"{point}:{turn}" for point in late for turn in often[:2]]
 
 
 def test_killed_at_any_point_it_loses_nothing(tmp_path: Path) -> None:
-    """Each stop meets a mailbox that fails anew, and one that was mended."""
-    wanted = [f"{point}:{time}" for time in ((1, 2) if LONG else (1,)) for point in points()]
-    victims = [poison.DamagedIndex(user, MASTER, REPLICA) for user in VICTIMS[len(SINGLE) + 1 :]]
-    hit = set()
-    with Load(USERS, 20), Stops() as stops:
-        for number, point in enumerate(wanted):
-            bad = victims[number % len(victims)]
-            bad.mend()
+    """As by a power cut, at each point in turn, while mail comes in and mailboxes fail."""
+    victims = [poison.DamagedIndex(user, MASTER, REPLICA) for user in VICTIMS[10:14]]
+    mended = iter(victims)
+
+    def fail_together() -> None:
+        # In one log, and each with a mailbox that does not fail.
+        lab.ssh(MASTER, f"systemctl stop {UNIT}")
+        for bad in victims:
             bad.plant()
-            if stops.at(point):
-                hit.add(point)
-            print(f"{point}: {'killed' if point in hit else 'not reached'}")
-    for bad in victims:
+            append(bad.user, "does not fail", "INBOX/folder1")
+
+    def held() -> None:
+        lab.until(lambda: len(quarantine()) > 0, 10, what="a quarantine")
+
+    def kept() -> None:
+        held()
+        victims[-1].stir()
+
+    def retried() -> None:
+        held()
+        order_retry(victims[-1])
+
+    def released(count: int) -> None:
+        held()
+        for bad in itertools.islice(mended, count):
+            bad.mend()
+            order_retry(bad)
+
+    wanted, hit = points(), []
+    with Load(USERS, 20), Stops() as stops:
+        for point in wanted:
+            name, turn = point.split(":")
+            if point == "unproven:1":
+                fail_together()
+            acts: dict[str, Callable[[], None]] = {
+                "kept": kept,
+                "retried": retried,
+                "released": functools.partial(released, int(turn)),
+            }
+            if stops.at(point, acts.get(name)):
+                hit.append(point)
+            print(f"{point}: {'killed' if point in hit else 'not reached'}", flush=True)
+    for bad in mended:
         bad.mend()
     lab.until(lambda: quarantine() == {}, RELEASE, what="a release of all")
     lab.until(lambda: equal() and drained(), 30, what="all that was accepted")
-    assert len(hit) >= (30 if LONG else 14), sorted(set(wanted) - hit)
+    assert len(hit) >= (30 if LONG else 14), sorted(set(wanted) - set(hit))
     assert_in_sync(tmp_path)
 
 
@@ -311,7 +369,7 @@ def test_network_cut(tmp_path: Path) -> None:
     with Load(USERS, 20):
         lab.lab("link", REPLICA, "down")
         try:
-            lab.until(lambda: state()["state"] == "away", CUT, what="a replica that is away")
+            lab.until(lambda: state()["state"] == "away", 20, what="a replica that is away")
             time.sleep(CUT)
             assert quarantine() == {}
         finally:
