@@ -78,7 +78,9 @@ def set_aside(
             continue
         for target, entry in entries.items():
             if entry is not None:
-                kept.setdefault(entry.target, []).append(event)
+                # Not all of a user, which could fail for another reason than what is kept.
+                own = event if target in _events.targets(event) else event_of(target)
+                kept.setdefault(entry.target, []).append(own)
             elif target.scope != "user":
                 free.append(event_of(target))
     return _events.without_repeats(free), kept

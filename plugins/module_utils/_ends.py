@@ -105,6 +105,10 @@ class Ends:
         with closing(self._newcomer()) as session:
             return session.set_aside(partition, size)
 
+    @property
+    def default_partition(self) -> str:
+        return self._install.setting("defaultpartition", "default")
+
     def _newcomer(self) -> Session:
         settings = self._install.settings
         return Session(receiving(self._replica_name, self._channel, settings))

@@ -25,9 +25,10 @@ _SCOPES = ("mailbox", "user", "meta", "quota", "server")
 
 @dataclass(frozen=True)
 class Order:
-    """To try a target now."""
+    """To try a target now, or to hold it no longer."""
 
     target: Target
+    release: bool
     request: Request
 
     def answer(self, said: dict[str, Any]) -> None:
@@ -88,7 +89,7 @@ class Reception:
             self._hold(_target(request.order), str(request.order.get("reason") or ""))
             request.answer({"ok": True, "released": False})
         elif do in ("retry", "release"):
-            self._waiting.append(Order(_target(request.order), request))
+            self._waiting.append(Order(_target(request.order), do == "release", request))
         else:
             raise ReplicationError(f"{do!r} is no order: update the collection on both sides")
 

@@ -28,12 +28,11 @@ from ._client import Client
 from ._dlist import FormatError
 from ._ends import AwayError, Ends
 from ._errors import ReplicationError
-from ._events import Target
 from ._install import Install
 from ._points import reach
 from ._pulse import INTERVAL, Pulse
 from ._quarantine import Quarantine
-from ._reception import Reception
+from ._reception import Order, Reception
 from ._reporter import Reporter
 from ._room import Room
 from ._synclog import Owner
@@ -187,13 +186,14 @@ class Replicator:
 
     def _carry_out_orders(self) -> None:
         for order in self._orders.take():
-            order.answer(self._retried(order.target))
+            order.answer(self._tried(order))
 
-    def _retried(self, target: Target) -> dict[str, Any]:
-        entry = self._quarantine.covers(target)
-        if entry is None or entry.target != target:
+    def _tried(self, order: Order) -> dict[str, Any]:
+        entry = self._quarantine.covers(order.target)
+        if entry is None or entry.target != order.target:
             return {"ok": True, "released": True, "reason": None, "advice": None}
-        failed = self._ward.retry(self._batch, entry)
+        attempt = self._ward.release if order.release else self._ward.retry
+        failed = attempt(self._batch, entry)
         reason, advice = failed or (None, None)
         return {"ok": True, "released": failed is None, "reason": reason, "advice": advice}
 

@@ -37,8 +37,10 @@ class Room:
         self._proven: dict[str, tuple[float, int]] = {}
         self._lacking: tuple[str, int] | None = None
 
-    def check(self, partition: str, size: int) -> None:
-        """StalledError where the partition has no room for a message of so many bytes."""
+    def check(self, partition: str | None, size: int) -> None:
+        """StalledError where the partition, by default the one for new mailboxes, has no room for
+        a message of so many bytes."""
+        partition = partition or self._ends.default_partition
         size = max(size, _SMALLEST)
         when, proven = self._proven.get(partition, (0.0, 0))
         if size <= proven and time.monotonic() - when < _FRESH:

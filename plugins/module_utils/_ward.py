@@ -18,7 +18,7 @@ from ._ends import Ends
 from ._events import Event, Target
 from ._points import reach
 from ._pulse import Pulse
-from ._quarantine import REPLICATOR, Entry, Quarantine
+from ._quarantine import ADMINISTRATOR, REPLICATOR, Entry, Quarantine
 from ._reporter import Reporter
 from ._room import Room, StalledError
 from ._synclog import Owner
@@ -49,22 +49,18 @@ class Ward:
             if target == self._pulse.target:
                 raise StalledError(f"the heartbeat does not arrive: {why}")
             diagnosis = _diagnosis.diagnose(self._ends, target, outcome)
-            if diagnosis.partition is not None:
-                self._room.check(diagnosis.partition, diagnosis.largest)
+            self._room.check(diagnosis.partition, diagnosis.largest)
             reason, advice = _advice.advise(why, diagnosis.finding)
             reach("held")
-            self._quarantine.hold(
-                target,
-                _events.owner(target),
-                target.name if target.scope == "mailbox" else None,
-                reason,
-                advice,
-                REPLICATOR,
-                events,
-                time.time(),
-            )
-            self._quarantine.save()
+            self._hold(target, events, reason, advice)
             self._reporter.say(f"{target.name} is in quarantine: {reason}", failed=True)
+
+    def _hold(self, target: Target, events: list[Event], reason: str, advice: str) -> None:
+        mailbox = target.name if target.scope == "mailbox" else None
+        owner = _events.owner(target)
+        now = time.time()
+        self._quarantine.hold(target, owner, mailbox, reason, advice, REPLICATOR, events, now)
+        self._quarantine.save()
 
     def keep(self, kept: dict[Target, list[Event]]) -> None:
         """The events of what is in quarantine wait there."""
@@ -73,6 +69,15 @@ class Ward:
         if kept:
             self._quarantine.save()
             reach("kept")
+
+    def release(self, batch: Batch, entry: Entry) -> tuple[str, str] | None:
+        """As `retry`, for one that an administrator held and does not hold any longer: where it
+        fails, it is tried again like any other."""
+        failed = self.retry(batch, entry)
+        if failed is not None and entry.by == ADMINISTRATOR:
+            events = [_events.read(line) for line in self._quarantine.release(entry.target)]
+            self._hold(entry.target, events, *failed)
+        return failed
 
     def retry(self, batch: Batch, entry: Entry) -> tuple[str, str] | None:
         """Tries an entry; None where it is released, else the reason and what to do."""

@@ -103,7 +103,7 @@ def test_a_mailbox_is_kept_and_its_user_goes_on_without_it(tmp_path: Path) -> No
         "MAILBOX user.ben",
     ]
     assert {t: [e.line for e in own] for t, own in kept.items()} == {
-        sent: ["USER ann", "MAILBOX user.ann.Sent"]
+        sent: ["MAILBOX user.ann.Sent", "MAILBOX user.ann.Sent"]
     }
 
 

@@ -15,7 +15,11 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._batch import Batch
 from ansible_collections.mailops.cyrus.plugins.module_utils._client import Outcome
 from ansible_collections.mailops.cyrus.plugins.module_utils._diagnosis import Diagnosis
 from ansible_collections.mailops.cyrus.plugins.module_utils._events import Event, Target
-from ansible_collections.mailops.cyrus.plugins.module_utils._quarantine import Quarantine
+from ansible_collections.mailops.cyrus.plugins.module_utils._quarantine import (
+    ADMINISTRATOR,
+    REPLICATOR,
+    Quarantine,
+)
 from ansible_collections.mailops.cyrus.plugins.module_utils._room import StalledError
 from ansible_collections.mailops.cyrus.plugins.module_utils._synclog import Owner
 from ansible_collections.mailops.cyrus.plugins.module_utils._ward import Ward
@@ -117,3 +121,12 @@ def test_a_try_that_works_releases_and_has_all_of_the_user_looked_at(world: Worl
     assert world.ward.retry(cast(Batch, world), world.quarantine.entries()[0]) is None
     assert Quarantine(world.path).entries() == []
     assert world.logged() == ["MAILBOX user.ann.Sent", "USER ann"]
+
+
+def test_what_an_administrator_lets_go_is_tried_like_any_other(world: World) -> None:
+    world.quarantine.hold(SENT, "ann", SENT.name, "moves", None, ADMINISTRATOR, [], 0.0)
+    world.unproven = {SENT: "still late"}
+    assert world.ward.release(cast(Batch, world), world.quarantine.entries()[0])
+    (entry,) = Quarantine(world.path).entries()
+    assert (entry.by, entry.reason) == (REPLICATOR, "because: still late")
+    assert entry.next is not None
