@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -86,9 +86,9 @@ with connection.makefile("rwb") as stream:
 """
 
 
-def inboxes(host: str, users: list[str]) -> dict[str, dict[str, str]]:
+def inboxes(host: str, users: Sequence[str]) -> dict[str, dict[str, str]]:
     """The fields of each user's inbox, as a host has it; of those that it can open."""
-    command = f"python3 -c {shlex.quote(_ASK)} {shlex.quote(json.dumps(users))}"
+    command = f"python3 -c {shlex.quote(_ASK)} {shlex.quote(json.dumps(list(users)))}"
     found = {}
     for line in lab.ssh(host, command).stdout.splitlines():
         fields = dict(_FIELD.findall(line))
