@@ -100,6 +100,15 @@ def _damaged(case: _Case) -> bool:
     return case.tells("format corruption", "denied the operation", "NO response: Unknown error")
 
 
+def _no_partition(case: _Case) -> bool:
+    """Whether the replica refuses to make an empty mailbox, or ends over its first message."""
+    refused = case.tells("denied the operation", "NO response: Unknown error")
+    missing = case.side == "replica" and "NONEXISTENT" in case.refusal
+    return (refused and missing) or case.tells(
+        r"command=<MESSAGE> response=<\*>", "unknown partition", "PARTITION_UNKNOWN"
+    )
+
+
 def _scripts(case: _Case) -> bool:
     mailbox = case.target.scope == "mailbox" and _names.is_sieve(case.target.name)
     return mailbox or case.tells("sieve script")
@@ -167,15 +176,15 @@ _CAUSES = (
         lambda c: f"{c.replica} does not take a Sieve script of {c.user}",
         lambda c: (
             f"Make sieve_extensions in imapd.conf of {c.replica} allow what {c.master} allows and "
-            f"reload Cyrus there, or have {c.user} change the script."
+            f"restart Cyrus there, or have {c.user} change the script."
         ),
     ),
     _Cause(
-        lambda c: c.tells(r"command=<MESSAGE> response=<\*>", "unknown partition", "PARTITION_UNK"),
-        lambda c: f"the sync service of {c.replica} ends when it gets a message of {c.what}",
+        _no_partition,
+        lambda c: f"{c.replica} does not take {c.what}, as if it did not know its partition",
         lambda c: (
-            f"Look for an unknown partition in the journal of {c.replica}: each partition of "
-            f"{c.master} has to be in imapd.conf there. Add it and reload Cyrus there."
+            f"Each partition of {c.master} has to be in imapd.conf of {c.replica}, whose journal "
+            "names an unknown one. Add it and restart Cyrus there."
         ),
     ),
     _Cause(

@@ -86,16 +86,26 @@ def test_message_file_missing_on_the_master() -> None:
     assert "on imap1" in advice
 
 
-def test_partition_that_the_replica_does_not_have() -> None:
-    said = [
-        "IOERROR: received bad response: command=<MESSAGE> response=<*> errmsg=<> "
-        "func=<sync_parse_response>",
-        *BAD_PROTOCOL,
-    ]
+@pytest.mark.parametrize(
+    "said",
+    [
+        [
+            "IOERROR: received bad response: command=<MESSAGE> response=<*> errmsg=<> "
+            "func=<sync_parse_response>",
+            *BAD_PROTOCOL,
+        ],
+        [
+            "MAILBOX received NO response: Unknown error",
+            "Error in do_sync(): bailing out! The remote Server(s) denied the operation",
+        ],
+    ],
+    ids=["with a message", "empty"],
+)
+def test_partition_that_the_replica_does_not_have(said: list[str]) -> None:
     refusal = "IMAP_MAILBOX_NONEXISTENT No Such Mailbox"
-    reason, advice = told(said=said, crashed=True, side="replica", refusal=refusal)
-    assert reason == "the sync service of imap2 ends when it gets a message of user.anna.Sent"
-    assert "partition" in advice
+    reason, advice = told("no such mailbox", said=said, side="replica", refusal=refusal)
+    assert reason == "imap2 does not take user.anna.Sent, as if it did not know its partition"
+    assert "imapd.conf of imap2" in advice
 
 
 def test_script_that_the_replica_does_not_take() -> None:
