@@ -287,6 +287,7 @@ def test_name_that_is_not_in_quarantine() -> None:
         ({"state": "released", "mailbox": "user.anna", "user": "anna"}, "cyrus_quarantine_user"),
         ({"mailbox": "user.anna"}, "cyrus_quarantine_state"),
         ({"state": "present", "all": True}, "cyrus_quarantine_all"),
+        ({"state": "present", "mailbox": "user.nobody"}, "no mailbox user.nobody"),
         ({"state": "gone", "all": True}, "cyrus_quarantine_state"),
         ({"channel": "imap9"}, "cyrus_quarantine_channel"),
         ({"state": "released", "all": True, "channel": "imap9"}, "imap9"),
