@@ -80,6 +80,9 @@ def _describe(name: str, replica: str) -> dict[str, Any]:
     state = known(lambda: _state.load(name))
     unit = unit_state(name)
     held = known(lambda: quarantined(name, replica))
+    backlog = known(lambda: _backlog(install, name, held))
+    # What Cyrus cannot log is behind for ever, however fast the last heartbeat was.
+    lag = None if backlog is None else known(lambda: _lag(name, unit, state))
     parity, doubt = _in_doubt(known(lambda: _last_parity(name)), known(lambda: _doubt.read(name)))
     return {
         "name": name,
@@ -88,8 +91,8 @@ def _describe(name: str, replica: str) -> dict[str, Any]:
         "paused": _state.paused(name),
         "replicator": _replicator(state, unit),
         "link": {"ok": reason is None, "reason": reason},
-        "backlog": known(lambda: _backlog(install, name, held)),
-        "lag": known(lambda: _lag(name, unit, state)),
+        "backlog": backlog,
+        "lag": lag,
         "quarantine": held,
         "doubt": doubt,
         "parity": parity,

@@ -215,7 +215,7 @@ def test_paused(host: Host) -> None:
 def test_log_that_cannot_be_read(host: Host) -> None:
     host.log.symlink_to("log")
     channel = host.channel()
-    assert channel["backlog"] is None
+    assert (channel["backlog"], channel["lag"]) == (None, None)
     assert "cannot be read" in channel["reason"]
 
 
