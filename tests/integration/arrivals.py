@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -136,17 +136,20 @@ class Arrivals:
             self._base.setdefault(user, uid)
             self._seen.setdefault(user, []).append((uid, when))
 
-    def delays(self, accepted: Iterable[Accepted], without: str = "") -> list[float]:
+    def delays(self, accepted: Iterable[Accepted]) -> list[float]:
         """Seconds from each answer to the arrival; for what is not there yet, until now."""
         now = time.time()
+        return [(when or now) - message.time for message, when in self._arrived(accepted)]
+
+    def missing(self, accepted: Iterable[Accepted]) -> int:
+        """How many have not arrived yet."""
+        return sum(when is None for _message, when in self._arrived(accepted))
+
+    def _arrived(self, accepted: Iterable[Accepted]) -> Iterator[tuple[Accepted, float | None]]:
+        """Each message, and when it was seen: a user's mail arrives in the order of its UIDs."""
         count: Counter[str] = Counter()
-        found = []
         for message in sorted(accepted, key=lambda message: message.time):
-            if message.user == without:
-                continue
             count[message.user] += 1
             uid = self._base[message.user] + count[message.user]
             seen = list(self._seen[message.user])
-            arrived = next((when for last, when in seen if last >= uid), now)
-            found.append(max(0.0, arrived - message.time))
-        return found
+            yield message, next((when for last, when in seen if last >= uid), None)

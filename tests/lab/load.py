@@ -82,13 +82,14 @@ class Load:
         due = time.monotonic()
         while not self._end.is_set():
             user = next(turns)
-            delivery.send(user, _message(user))
+            delivery.send(user, message(user))
             self.accepted.append(Accepted(user, time.time()))
             due = max(due + pause, time.monotonic() - 1)
             self._end.wait(max(0.0, due - time.monotonic()))
 
 
-def _message(user: str) -> bytes:
+def message(user: str) -> bytes:
+    """A message like no other."""
     ident = f"{time.time_ns():x}"
     return (
         f"Message-ID: <{ident}@load.example.com>\r\nTo: <{user}@lab.test>\r\n"
