@@ -23,6 +23,8 @@ from ._session import FullMailbox
 from ._wire import WireError
 
 _MAX_DIFFERENCES = 20
+# As sync_client's syslog says it (imap/sync_support.c).
+_CUT_OFF = ("zero length response", "end of file reached")
 
 
 @dataclass(frozen=True)
@@ -93,4 +95,4 @@ def _largest(ours: _Opened, there: set[str]) -> int:
 
 def _lost_connection(outcome: Outcome) -> bool:
     """Whether the replica's process ended while it was at it."""
-    return any("BYE" in line or "connection" in line.lower() for line in outcome.said)
+    return any(words in line for line in outcome.said for words in _CUT_OFF)

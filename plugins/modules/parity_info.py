@@ -108,11 +108,11 @@ options:
         type: bool
         default: false
       connect_timeout:
-        description: Seconds to wait for a connection.
+        description: Seconds to wait for a connection, and for each step until the login is done.
         type: float
         default: 10
       answer_timeout:
-        description: Seconds to wait for an answer.
+        description: Seconds to wait for an answer after that.
         type: float
         default: 60
   replica:

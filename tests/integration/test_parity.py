@@ -79,11 +79,15 @@ def channel(document: dict[str, Any], replica: str) -> dict[str, Any]:
 
 
 def files(host: str) -> str:
+    """Contents of all files but for what replicators write, heartbeats among it."""
     return lab.ssh(
         host,
+        "beats=$(for channel in imap2 imap3; do setpriv --reuid=cyrus --regid=mail --init-groups"
+        " /usr/lib/cyrus/bin/mbpath cyrus-heartbeat-$channel; done | paste -sd '|');"
         "find /etc /var/spool/cyrus /var/spool/sieve /var/lib/cyrus /var/lib/cyrus-replication"
-        " -type f ! -path '*/db/*' ! -path '*/db.backup*' ! -name '*.lock'"
-        " -exec sha256sum {} + 2>/dev/null | sort -k2",
+        " -path /var/lib/cyrus-replication/channels -prune -o"
+        " -type f ! -path '*/db/*' ! -path '*/db.backup*' ! -path '*/sync/*' ! -name '*.lock'"
+        ' -print0 2>/dev/null | grep -zvE "^($beats)/" | sort -z | xargs -0 sha256sum',
     ).stdout
 
 
@@ -150,7 +154,7 @@ def test_what_waits_is_lagging_not_different(tmp_path: Path) -> None:
         waiting = channel(document, REPLICA)
         assert waiting["state"] == "inactive"
         assert waiting["backlog"]["entries"] > 0
-        assert waiting["lag"] > 0
+        assert waiting["lag"] is None
     assert parity(tmp_path)[REPLICA]["in_sync"] is True
 
 

@@ -252,7 +252,7 @@ def speaker(words: str, seconds: float) -> Iterator[int]:
     ],
 )
 def test_bad_peer_is_one_sentence(words: str, seconds: float, sentence: str) -> None:
-    side = {"transport": "imap", "user": "cyrus", "password": PASSWORD, "answer_timeout": 3}
+    side = {"transport": "imap", "user": "cyrus", "password": PASSWORD, "connect_timeout": 3}
     with speaker(words, seconds) as port:
         arguments = {
             "store": "by_hand",
