@@ -14,7 +14,7 @@ import os
 import socket
 from typing import Any
 
-from . import _command, _cyrus_conf, _endpoints, _role
+from . import _command, _cyrus_conf, _doubt, _endpoints, _role
 from ._install import Install, site_settings
 
 _HISTORY_SHOWN = 10
@@ -41,6 +41,7 @@ def describe(found: dict[str, Any], packages: list[str], settings: dict[str, str
         version=None,
         record=None,
         history=[],
+        doubt=None,
         store_hosts=[],
         layout=None,
         wanted_layout=None,
@@ -52,6 +53,8 @@ def describe(found: dict[str, Any], packages: list[str], settings: dict[str, str
     record = _role.read()
     found["record"] = dataclasses.asdict(record) if record else None
     found["history"] = _role.last_history(_HISTORY_SHOWN)
+    doubt = _doubt.read()
+    found["doubt"] = dataclasses.asdict(doubt) if doubt else None
     if record and os.path.exists(_endpoints.DESCRIPTION):
         found["store_hosts"] = [host.name for host in _endpoints.read_store().hosts]
     if Install.find() is None:

@@ -69,6 +69,13 @@ history:
   returned: success
   type: list
   elements: dict
+doubt:
+  description:
+    - Since when and why copies on this host may not be whole, as after Cyrus was not stopped in
+      order; null where nothing speaks for that. A comparison that began later ends it.
+  returned: success
+  type: dict
+  sample: {since: "2026-11-01T10:00:00Z", reason: "Cyrus ended with the result signal"}
 store_hosts:
   description: The hosts of the store as C(setup) has last described it on this host.
   returned: success

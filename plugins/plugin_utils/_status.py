@@ -21,20 +21,24 @@ def reports(hostvars: HostVars, hosts: Iterable[str]) -> list[dict[str, Any]]:
             "master": store.master,
             "epoch": store.epoch,
             "trouble": store.trouble,
-            "hosts": [_host(store, host, hostvars.get(host.name, {})) for host in store.hosts],
+            "hosts": [_host(store, host, hostvars) for host in store.hosts],
         }
         for store in stores(hostvars, hosts)
     ]
 
 
-def _host(store: Store, host: Host, variables: Mapping[str, Any]) -> dict[str, Any]:
+def _host(store: Store, host: Host, hostvars: HostVars) -> dict[str, Any]:
+    variables = hostvars.get(host.name, {})
     record = host.record
     found = variables.get("cyrus_channels") or {}
     trouble = host.trouble
     if trouble is None and found.get("failed"):
         trouble = f"{host.name}: {found.get('msg')}"
     answer = variables.get("cyrus_server") or {}
-    channels = list(found.get("channels") or [])
+    channels = [
+        _doubted(channel, hostvars.get(channel["replica"], {}))
+        for channel in found.get("channels") or []
+    ]
     return {
         "host": host.name,
         "role": record.role if record else "unknown",
@@ -46,6 +50,20 @@ def _host(store: Store, host: Host, variables: Mapping[str, Any]) -> dict[str, A
         "history": list(answer.get("history") or []),
         "trouble": trouble,
     }
+
+
+def _doubted(channel: dict[str, Any], replica: Mapping[str, Any]) -> dict[str, Any]:
+    """A replica that was not stopped in order may have lost what it had, until all has been
+    compared; only that host knows."""
+    doubt = (replica.get("cyrus_server") or {}).get("doubt")
+    last, known = channel["parity"], channel["doubt"]
+    compared = last and last["in_sync"] and doubt and last["started"] > doubt["since"]
+    if not doubt or compared or (known and known["since"] >= doubt["since"]):
+        return channel
+    doubt = {**doubt, "reason": f"on {channel['replica']}: {doubt['reason']}"}
+    if last and last["in_sync"]:
+        last = {**last, "in_sync": None, "reason": doubt["reason"]}
+    return {**channel, "doubt": doubt, "parity": last}
 
 
 def lines(documents: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -548,3 +548,31 @@ def test_status_of_a_store_without_a_master() -> None:
 
 def test_table() -> None:
     assert table([["a", "bb"], ["ccc", ""], ["", "d"]]) == ["a    bb", "ccc", "     d"]
+
+
+PARITY = {"in_sync": True, "level": "summary", "started": "2026-11-01T11:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("known", "since", "in_sync", "shown"),
+    [
+        # Compared since: the doubt is over.
+        (None, "2026-11-01T10:00:00Z", True, None),
+        (None, "2026-11-01T12:00:00Z", None, "2026-11-01T12:00:00Z"),
+        # The master's own doubt is newer and has been reckoned with.
+        ("2026-11-01T13:00:00Z", "2026-11-01T12:00:00Z", True, "2026-11-01T13:00:00Z"),
+    ],
+)
+def test_a_replica_that_was_not_stopped_in_order_is_in_doubt(
+    known: str | None, since: str, in_sync: bool | None, shown: str | None
+) -> None:
+    variables = hostvars(imap2={"doubt": {"since": since, "reason": "killed"}})
+    own = {"since": known, "reason": "a log was lost"} if known else None
+    found = channel("imap2", parity=PARITY, doubt=own)
+    variables["imap1"]["cyrus_channels"] = {"channels": [found]}
+    (document,) = _status.reports(variables, HOSTS)
+    (reported,) = document["hosts"][0]["channels"]
+    assert reported["parity"]["in_sync"] is in_sync
+    assert (reported["doubt"] or {}).get("since") == shown
+    if in_sync is None:
+        assert reported["doubt"]["reason"] == "on imap2: killed"
