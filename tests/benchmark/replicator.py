@@ -31,7 +31,7 @@ MASTER, REPLICA, CHANNEL = "imap1", "imap2", "imap2"
 UNIT, OTHER = f"cyrus-replicator@{CHANNEL}", "cyrus-replicator@imap3"
 USERS = [f"u{number:05}" for number in range(1, 501)]
 FEW = USERS[:20]
-SINGLES, SECONDS, TRICKLE = 30, 40, 5
+SINGLES, SECONDS, TRICKLE = 20, 30, 5
 BURST = 20_000
 _CONNECTIONS = 4
 
@@ -73,7 +73,7 @@ def singles() -> list[float]:
         Delivery(store.address, store.admin, store.password) as delivery,
     ):
         for _turn in range(SINGLES):
-            time.sleep(random.uniform(1, 3))
+            time.sleep(random.uniform(0.7, 2.2))
             user = random.choice(FEW)
             delivery.send(user, message(user))
             accepted.append(Accepted(user, time.time()))

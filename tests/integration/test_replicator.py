@@ -52,15 +52,12 @@ DELAY = 5.0
 WATCH = 3.0
 # A release waits for the next try, of which there is one a minute at least.
 RELEASE = 75.0
-FULL = poison.FullDisk(VICTIMS[0], MASTER, REPLICA)
 SINGLE: list[Poison] = [
-    kind(user, MASTER, REPLICA)
-    for kind, user in zip(
-        # The script's is the last: each try logs an event of its own.
-        (kind for kind in poison.ALL if kind is not poison.FullDisk),
-        VICTIMS[1:],
-        strict=False,
-    )
+    kind(user, MASTER, REPLICA) for kind, user in zip(poison.SINGLE, VICTIMS, strict=False)
+]
+FULL = [
+    poison.FullDisk(VICTIMS[9], MASTER, REPLICA),
+    pytest.param(poison.NoRoomAtAll(VICTIMS[9], MASTER, REPLICA), marks=only_long),
 ]
 
 
@@ -179,22 +176,23 @@ def plain_cyrus_fails(meet: Callable[[], None]) -> None:
     # What it has left in its logs is worked off.
 
 
-def test_full_disk_is_nobodys_fault(tmp_path: Path) -> None:
-    FULL.prepare()
+@pytest.mark.parametrize("full", FULL, ids=lambda full: full.name)
+def test_full_disk_is_nobodys_fault(full: Poison, tmp_path: Path) -> None:
+    full.prepare()
     try:
-        plain_cyrus_fails(FULL.plant)
+        plain_cyrus_fails(full.plant)
         with Load(USERS, 20):
             lab.until(lambda: state()["state"] == "stalled", 30, what="a replicator that waits")
             reason = state()["reason"]
             used = cpu_share()
             assert state()["state"] == "stalled"
             assert quarantine() == {}
-            FULL.mend()
+            full.mend()
         assert any(word in reason for word in ("room", "space", "store")), reason
         assert used < 0.02
         assert_all_equal(tmp_path)
     finally:
-        FULL.clear()
+        full.clear()
 
 
 @pytest.mark.usefixtures("prepared")

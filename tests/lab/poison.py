@@ -176,12 +176,13 @@ class UnknownPartition(Poison):
 
 
 class FullDisk(Poison):
-    """There is room for small messages on the replica, and none for a large one."""
+    """There is room for small messages on the replica's one disk, and none for a large one."""
 
     name = "full disk"
     tells = "room"
     size: ClassVar[int] = 1_000_000
     room: ClassVar[int] = 262_144
+    folders: ClassVar[dict[str, str]] = {"mail": f"{_SPOOL}/mail", "lib": "/var/lib/cyrus"}
 
     @property
     def mailbox(self) -> None:
@@ -189,8 +190,10 @@ class FullDisk(Poison):
 
     def prepare(self) -> None:
         self._move(
-            "mount -t tmpfs -o size=128m,mode=0700,uid=$(id -u cyrus),gid=$(id -g mail) spool /mnt"
-            f" && cp -a {_SPOOL}/mail/. /mnt && mount --bind /mnt {_SPOOL}/mail && umount /mnt"
+            "mount -t tmpfs -o size=128m,mode=0755 spool /mnt",
+            *(f"cp -a {path} /mnt/{name}" for name, path in self.folders.items()),
+            *(f"mount --bind /mnt/{name} {path}" for name, path in self.folders.items()),
+            "umount /mnt",
         )
 
     def plant(self) -> None:
@@ -206,17 +209,33 @@ class FullDisk(Poison):
 
     def clear(self) -> None:
         lab.ssh(self.replica, f"rm -f {_SPOOL}/mail/ballast")
-        self._move(
-            f"mount --bind {_SPOOL}/mail /mnt && umount {_SPOOL}/mail"
-            f" && rsync -aHS --delete /mnt/ {_SPOOL}/mail/ && umount /mnt"
-        )
+        for path in self.folders.values():
+            self._move(
+                f"mount --bind {path} /mnt",
+                f"umount {path}",
+                f"rsync -aHS --delete /mnt/ {path}/",
+                "umount /mnt",
+            )
 
-    def _move(self, commands: str) -> None:
+    def _move(self, *commands: str) -> None:
         lab.ssh(
             self.replica,
-            f"systemctl stop cyrus-imapd; {commands}; moved=$?;"
+            f"systemctl stop cyrus-imapd; {' && '.join(commands)}; moved=$?;"
             " systemctl start cyrus-imapd; exit $moved",
         )
+
+
+class NoRoomAtAll(FullDisk):
+    """The replica cannot even store a subscription."""
+
+    name = "no room at all"
+    room = 0
+
+    def stir(self) -> None:
+        with the_store().imap(self.user) as session:
+            for verb in ("UNSUBSCRIBE", "SUBSCRIBE"):
+                session.run(verb, named("INBOX"))
+        self._append(_message("has no room"))
 
 
 @dataclass
@@ -269,11 +288,5 @@ class Script(Poison):
                 session.activate(name)
 
 
-ALL: tuple[type[Poison], ...] = (
-    DamagedIndex,
-    Twin,
-    UnknownPartition,
-    FullDisk,
-    MissingFile,
-    Script,
-)
+# Those that hit one mailbox each; the script is the last, as each try of it logs one more event.
+SINGLE: tuple[type[Poison], ...] = (DamagedIndex, Twin, UnknownPartition, MissingFile, Script)
