@@ -25,7 +25,7 @@ from ._errors import ReplicationError
 from ._events import Event, Target
 from ._points import reach
 from ._proof import Proof
-from ._wire import WireError
+from ._wire import StallError, WireError
 
 T = TypeVar("T")
 
@@ -68,6 +68,11 @@ class Batch:
         for start in range(0, len(bundles), _PORTION):
             self._try(bundles[start : start + _PORTION])
 
+    def retry(self, events: Bundle) -> tuple[dict[Target, str], Outcome]:
+        """As `replicate`, of what has failed before: nobody is to wait long for it."""
+        self._limit = HASTY
+        return self.replicate(events, talkative=True)
+
     def replicate(
         self, events: Bundle, talkative: bool = False
     ) -> tuple[dict[Target, str], Outcome]:
@@ -105,7 +110,7 @@ class Batch:
         except WireError as error:
             self._ends.close()
             self._ends.open()
-            if not again:
+            if not again or isinstance(error, StallError):
                 raise _BrokenError(str(error)) from None
         return self._asked(question, again=False)
 

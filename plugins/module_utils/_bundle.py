@@ -36,7 +36,8 @@ def split(events: list[Event], mailboxes: Mailboxes) -> list[list[Event]]:
     """The events of one owner, mailbox by mailbox, each part as small as replication can do it."""
     finer: list[Event] = []
     for event in events:
-        if event.kind == "USER":
+        if event.kind in ("USER", "UNUSER") and list(mailboxes(event.names[0])):
+            # Also of a user who was deleted and is there again.
             finer += [event_of(target) for target in parts_of(event.names[0], mailboxes)]
         elif event.kind == "DOUBLEMAILBOX":
             finer += [event_of(target) for target in _events.targets(event)]

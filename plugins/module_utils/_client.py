@@ -30,11 +30,12 @@ from ._errors import ReplicationError
 _UNCONNECTED = b"Can not connect to server"
 _CHUNK = 65536
 _TICK = 1.0
-# Without a byte moved for so many seconds, the replica is asked whether it lives.
-_SUSPICIOUS = 10.0
-# And it is given up even where that does; sooner for those that were in hand with such a one.
-HOPELESS = 120.0
-HASTY = 10.0
+# Where nothing moves for so many seconds, the replica is asked whether it lives.
+_SUSPICIOUS = 3.0
+# And it is given up even where that does; sooner for those that were in hand with such a one. What
+# the replica has begun by then it brings to its end, and a later try finds it done.
+HOPELESS = 10.0
+HASTY = 4.0
 _MAX_SAID = 50
 
 
@@ -138,7 +139,7 @@ class _Watch:
         return False
 
     def _stands_still(self) -> bool:
-        moved = _bytes_moved(self._process.pid)
+        moved = _moved(self._process.pid)
         now = time.monotonic()
         if moved is None or moved != self._moved[0]:
             self._moved = (moved or 0, now)
@@ -147,11 +148,13 @@ class _Watch:
         return still > self._limit or (still > _SUSPICIOUS and not self._alive())
 
 
-def _bytes_moved(pid: int) -> int | None:
-    """What a process has read and written so far; None where that cannot be told."""
+def _moved(pid: int) -> int | None:
+    """What a process has read, written and computed so far; None where that cannot be told."""
     try:
         with open(f"/proc/{pid}/io", encoding="ascii") as stream:
             counts = dict(line.split(": ") for line in stream)
-        return int(counts["rchar"]) + int(counts["wchar"])
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+            times = stream.read().rpartition(")")[2].split()[11:13]
+        return int(counts["rchar"]) + int(counts["wchar"]) + sum(map(int, times))
     except (OSError, KeyError, ValueError):
         return None

@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -18,11 +20,13 @@ from ._client import Outcome
 from ._dlist import FormatError
 from ._ends import Ends
 from ._events import Target, owner
-from ._model import Mailbox, Message
+from ._model import Mailbox
 from ._session import FullMailbox
 from ._wire import WireError
 
 _MAX_DIFFERENCES = 20
+_SIZE = re.compile(rb" SIZE (\d+) GUID ([0-9a-f]+)")
+_TICK = 1000
 # As sync_client's syslog says it (imap/sync_support.c).
 _CUT_OFF = ("zero length response", "end of file reached")
 
@@ -61,16 +65,16 @@ def diagnose(ends: Ends, target: Target, outcome: Outcome) -> Diagnosis:
 
 def _look(ends: Ends, target: Target, finding: dict[str, Any]) -> Diagnosis:
     """The same for a mailbox, read on both sides."""
-    ours = _read(next(ends.master.full_mailboxes([target.name])))
-    theirs = _read(next(ends.replica.full_mailboxes([target.name])))
+    ours = _read(next(ends.master.full_mailboxes([target.name])), ends.tick)
+    theirs = _read(next(ends.replica.full_mailboxes([target.name])), ends.tick)
     for side, read in (("replica", theirs), ("master", ours)):
         if isinstance(read, str):
             finding.update(side=side, refusal=read)
     if isinstance(ours, str):
         return Diagnosis(finding)
-    there: set[str] = set()
+    there: dict[bytes, int] = {}
     if not isinstance(theirs, str):
-        there = {message.guid for message in theirs.messages}
+        there = theirs.sizes
         differences = _parity.compare_mailbox(owner(target), ours.head, theirs.head)
         finding["differences"] = list(islice(differences, _MAX_DIFFERENCES))
     return Diagnosis(finding, _largest(ours, there), ours.head.partition)
@@ -78,19 +82,26 @@ def _look(ends: Ends, target: Target, finding: dict[str, Any]) -> Diagnosis:
 
 @dataclass(frozen=True)
 class _Opened:
+    """A mailbox and its messages: their sizes by GUID."""
+
     head: Mailbox
-    messages: list[Message]
+    sizes: dict[bytes, int]
 
 
-def _read(full: FullMailbox) -> _Opened | str:
+def _read(full: FullMailbox, tick: Callable[[], None]) -> _Opened | str:
     """A mailbox, or why it is refused."""
-    messages = [Message.parse(record) for record in full.records]
-    return full.refusal if full.refusal is not None else _Opened(Mailbox.of(full.head), messages)
+    sizes = {}
+    for count, record in enumerate(full.records):
+        found = _SIZE.search(record)
+        if found and b"\\Expunged" not in record:
+            sizes[found.group(2)] = int(found.group(1))
+        if count % _TICK == 0:
+            tick()
+    return full.refusal if full.refusal is not None else _Opened(Mailbox.of(full.head), sizes)
 
 
-def _largest(ours: _Opened, there: set[str]) -> int:
-    missing = (m.size for m in ours.messages if not m.expunged and m.guid not in there)
-    return max(missing, default=0)
+def _largest(ours: _Opened, there: dict[bytes, int]) -> int:
+    return max((size for guid, size in ours.sizes.items() if guid not in there), default=0)
 
 
 def _lost_connection(outcome: Outcome) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
+from dataclasses import replace
 
 from . import _endpoints, _names
 from ._errors import ReplicationError
@@ -23,7 +24,8 @@ from ._store import IMAP_SOCKET
 from ._wire import Endpoint
 
 _CONNECT = 3.0
-_ANSWER = 20.0
+# Somebody may hold the lock of a mailbox for long, on either side; all others wait meanwhile.
+_ANSWER = 5.0
 # For more users than these all mailboxes are listed at once.
 _MANY = 20
 
@@ -44,14 +46,14 @@ class Ends:
         tick: Callable[[], None],
     ) -> None:
         self._install = install
-        self._tick = tick
+        self.tick = tick
         self._channel = channel
         self._master_name = master
         self._replica_name = replica
         self._sessions: dict[str, Session] = {}
 
     def proof(self) -> Proof:
-        return Proof(self.master, self.replica, self.live_mailboxes, self._tick)
+        return Proof(self.master, self.replica, self.live_mailboxes, self.tick)
 
     def open(self) -> None:
         """AwayError where one of the ends does not answer."""
@@ -60,7 +62,8 @@ class Ends:
 
     @property
     def master(self) -> Session:
-        return self._session("master", _endpoints.local(self._master_name))
+        local = _endpoints.local(self._master_name)
+        return self._session("master", replace(local, answer_timeout=_ANSWER))
 
     @property
     def replica(self) -> Session:
@@ -89,6 +92,7 @@ class Ends:
             user=user,
             password=password,
             virtdomains=switch(self._install.setting("virtdomains", "off")),
+            answer_timeout=_ANSWER,
         )
 
     def answer(self) -> bool:
@@ -104,6 +108,13 @@ class Ends:
         WireError where its process ends over that."""
         with closing(self._newcomer()) as session:
             return session.set_aside(partition, size)
+
+    def refuses_setting(self) -> str | None:
+        """Why the replica cannot store what is kept beside the mailboxes, if so. What is tried is
+        undone, and of the replication account, which reads no mail."""
+        with closing(self._newcomer()) as session:
+            user = session.endpoint.user or ""
+            return session.resubscribe(user, f"user.{user}")
 
     @property
     def default_partition(self) -> str:

@@ -21,7 +21,7 @@ from . import _command
 from ._errors import ReplicationError
 from ._install import USER
 
-_SECONDS = 20
+_SECONDS = 5
 _MOST = 20000
 
 

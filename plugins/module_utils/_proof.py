@@ -30,7 +30,8 @@ from ._session import Session, quoted, quoted_list
 # The live mailboxes of these users on the master, by internal name.
 Listing = Callable[[Collection[str]], dict[str, list[str]]]
 
-_NAMES_PER_REQUEST = 100
+# Few, so that an answer does not take long.
+_NAMES_PER_REQUEST = 20
 _NAME = re.compile(rb"MAILBOX %\(UNIQUEID [^ ]+ MBOXNAME ([A-Za-z0-9.!#_-]+) ")
 _NONEXISTENT = "IMAP_MAILBOX_NONEXISTENT"
 

@@ -13,7 +13,6 @@ import time
 
 from ._ends import Ends
 from ._errors import ReplicationError
-from ._events import Target
 from ._heartbeat import Beat, Heartbeat
 from ._points import reach
 from ._reporter import Reporter
@@ -30,7 +29,6 @@ class Pulse:
         self._ends = ends
         self._reporter = reporter
         self._heartbeat = Heartbeat(lambda: ends.imap, channel)
-        self.target = Target("mailbox", self._heartbeat.mailbox)
         self.trouble: str | None = None
         self._unseen: Beat | None = None
         self._next_beat = self._next_look = 0.0

@@ -85,8 +85,9 @@ class Quarantine:
         return self._entries.get(Target("user", user))
 
     def due(self, now: float) -> list[Entry]:
-        """What the replicator is to try again at `now`."""
-        return [e for e in self._entries.values() if e.next is not None and e.next <= now]
+        """What the replicator is to try again at `now`; also after a clock was set back."""
+        late = now + 2 * _LONGEST_PAUSE
+        return [e for e in self._entries.values() if e.next is not None and not now < e.next < late]
 
     def hold(
         self,

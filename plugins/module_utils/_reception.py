@@ -106,7 +106,8 @@ class Reception:
             _events.owner(target),
             target.name if target.scope == "mailbox" else None,
             reason,
-            "release it by hand",
+            f"To release it: playbook quarantine with cyrus_quarantine_state=released and "
+            f"cyrus_quarantine_{target.scope}={target.name}.",
             ADMINISTRATOR,
             [_bundle.event_of(target)],
             time.time(),
@@ -119,4 +120,8 @@ def _target(order: dict[str, Any]) -> Target:
     scope, name = order.get("scope"), order.get("name")
     if scope not in _SCOPES or not isinstance(name, str):
         raise ReplicationError("an order has to name a scope and a name")
-    return Target(scope, name)
+    target = Target(scope, name)
+    readable = name.isprintable() and bool(name) is (scope != "server")
+    if not readable or _events.targets(_bundle.event_of(target)) != (target,):
+        raise ReplicationError(f"{name!r} is no name of a {scope}: no sync log can hold it")
+    return target

@@ -81,9 +81,7 @@ class Replicator:
         )
         self._pulse = Pulse(self._ends, channel, self._reporter)
         self._room = Room(self._ends)
-        self._ward = Ward(
-            self._ends, self._log, self._quarantine, self._pulse, self._room, self._reporter
-        )
+        self._ward = Ward(self._ends, self._log, self._quarantine, self._room, self._reporter)
         self._batch = Batch(client, self._ends, self._log.later, self._ward.blame)
         self._watch = Watch(channel, self._reporter)
         self._orders = Reception(channel, self._quarantine, self._reporter)
@@ -139,6 +137,8 @@ class Replicator:
     def _hold_on(self, state: str, error: Exception) -> None:
         self._reporter.enter(state, str(error))
         self._orders.refuse(str(error))
+        # What failed is what the next turn begins with: one that tries nothing is no success.
+        self._next_batch = 0.0
         self._next_try = time.monotonic() + self._wait
         self._wait = min(2 * self._wait, _LONGEST_WAIT)
 

@@ -164,6 +164,15 @@ class Session:
         self._send_line(text)
         return self._answer()
 
+    def resubscribe(self, user: str, mailbox: str) -> str | None:
+        """Subscribes a user to a mailbox and takes it back (csync only); why that could not be
+        stored, if so."""
+        names = f"%(USERID {quoted(user)} MBOXNAME {quoted(mailbox)})"
+        return (
+            self.command(f"APPLY SUB {names}").refusal
+            or self.command(f"APPLY UNSUB {names}").refusal
+        )
+
     def full_mailboxes(self, names: Iterable[str]) -> Iterator[FullMailbox]:
         """Mailboxes with all their records, in order, one at a time."""
         requests = ("FULLMAILBOX " + quoted(name) for name in names)

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import calendar
 import contextlib
 import json
 import os
@@ -20,6 +21,8 @@ from . import _files, _role
 from ._errors import ReplicationError
 
 CHANNELS_DIR = f"{_role.STATE_DIR}/channels"
+# A clock that was set back by more than this makes old times worthless, in seconds.
+_CLOCK_STEP = 5.0
 STATES = ("starting", "running", "away", "stalled", "paused", "stopped")
 
 
@@ -67,6 +70,15 @@ class State:
     def lag(self, now: float) -> float | None:
         """Seconds that the data path is behind, `now` in seconds since 1970; None if never seen."""
         beat = self.heartbeat
+        if beat.written is None or beat.seen is None or beat.seen > now + _CLOCK_STEP:
+            return None
+        if self.batch is not None:
+            # No heartbeat is written while something is in hand.
+            return max(now - _seconds(self.batch.started), self._path_lag(now, beat) or 0.0)
+        return self._path_lag(now, beat)
+
+    @staticmethod
+    def _path_lag(now: float, beat: Heartbeat) -> float | None:
         if beat.written is None or beat.seen is None:
             return None
         if beat.written > beat.seen:
@@ -74,6 +86,11 @@ class State:
         if now - beat.written <= 2 * beat.interval + 5:
             return beat.delay
         return now - beat.seen
+
+
+def _seconds(stamp: str) -> float:
+    """Since 1970, of a time in ISO 8601."""
+    return float(calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")))
 
 
 def timestamp(seconds: float | None = None) -> str:
@@ -97,7 +114,7 @@ def load(channel: str) -> State | None:
     try:
         text = _files.read(path)
         return parse(text) if text else None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise ReplicationError(f"{path} can't be read ({error}): restart the channel") from error
 
 

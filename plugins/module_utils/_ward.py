@@ -17,10 +17,9 @@ from ._client import Outcome
 from ._ends import Ends
 from ._events import Event, Target
 from ._points import reach
-from ._pulse import Pulse
 from ._quarantine import ADMINISTRATOR, REPLICATOR, Entry, Quarantine
 from ._reporter import Reporter
-from ._room import Room, StalledError
+from ._room import Room
 from ._synclog import Owner
 
 
@@ -32,22 +31,18 @@ class Ward:
         ends: Ends,
         log: Owner,
         quarantine: Quarantine,
-        pulse: Pulse,
         room: Room,
         reporter: Reporter,
     ) -> None:
         self._ends = ends
         self._log = log
         self._quarantine = quarantine
-        self._pulse = pulse
         self._room = room
         self._reporter = reporter
 
     def blame(self, events: list[Event], unproven: dict[Target, str], outcome: Outcome) -> None:
-        """These events fail by themselves. Raises StalledError where everything would."""
+        """These events fail by themselves. Raises StalledError where all that is new would."""
         for target, why in unproven.items():
-            if target == self._pulse.target:
-                raise StalledError(f"the heartbeat does not arrive: {why}")
             diagnosis = _diagnosis.diagnose(self._ends, target, outcome)
             self._room.check(diagnosis.partition, diagnosis.largest)
             reason, advice = _advice.advise(why, diagnosis.finding)
@@ -83,7 +78,7 @@ class Ward:
         """Tries an entry; None where it is released, else the reason and what to do."""
         target = entry.target
         events = [_events.read(line) for line in entry.events] or [_bundle.event_of(target)]
-        unproven, outcome = batch.replicate(events, talkative=True)
+        unproven, outcome = batch.retry(events)
         reach("retried")
         if target in unproven:
             diagnosis = _diagnosis.diagnose(self._ends, target, outcome)
@@ -91,10 +86,13 @@ class Ward:
             self._quarantine.failed(target, reason, advice, time.time())
             self._quarantine.save()
             return reason, advice
-        self.let_go(entry)
+        # An administrator may have spoken while that ran, and events may have come.
+        now = self._quarantine.covers(target)
+        if now is not None and now.target == target and now.by == entry.by:
+            self._let_go(now)
         return None
 
-    def let_go(self, entry: Entry) -> None:
+    def _let_go(self, entry: Entry) -> None:
         """Out of quarantine; and all of its user is looked at once more, since mending it may have
         taken away more than what was in quarantine."""
         owner = _events.owner(entry.target)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Iterable
 
@@ -20,6 +21,7 @@ from ._events import Event
 from ._reporter import Reporter
 
 _EVERY = 30.0
+_CURSOR = re.compile(r"[!-~]+")
 
 
 class Watch:
@@ -29,7 +31,10 @@ class Watch:
         self._channel = channel
         self._reporter = reporter
         self._path = os.path.join(_state.folder(channel), "journal")
-        self._cursor = _files.read(self._path).strip() or None
+        kept = _files.read(self._path).strip()
+        # What a power cut has left of it may be no cursor.
+        self._cursor = kept if _CURSOR.fullmatch(kept) else None
+        self._unreadable = False
         self._next = 0.0
 
     def look(self) -> None:
@@ -40,8 +45,12 @@ class Watch:
         try:
             lost, cursor = _journal.failed_log_writes(self._cursor, self._channel)
         except ReplicationError as error:
-            lost, cursor = [f"lost events would not be seen: {error}"], None
-            self._next = float("inf")
+            lost, cursor = [f"lost events would not be seen: {error}"], self._cursor
+            if self._unreadable:
+                return
+            self._unreadable = True
+        else:
+            self._unreadable = False
         for reason in lost:
             self._doubt(reason)
         if cursor != self._cursor:
@@ -53,13 +62,14 @@ class Watch:
     def readable(self, events: Iterable[Event]) -> list[Event]:
         """Without lines that are no events: each stands for one that is lost, and Cyrus's client
         could take a name that is cut off for another one."""
-        found = []
-        for event in events:
-            if event.kind == _events.UNKNOWN:
-                self._doubt(f"the sync log has a line that is no event: {event.line[:80]!r}")
-            else:
-                found.append(event)
-        return found
+        events = list(events)
+        odd = [event for event in events if event.kind == _events.UNKNOWN]
+        if odd:
+            self._doubt(
+                f"the sync log has {len(odd)} lines that are no events, the first is "
+                f"{odd[0].line[:80]!r}"
+            )
+        return [event for event in events if event.kind != _events.UNKNOWN]
 
     def _doubt(self, reason: str) -> None:
         self._reporter.say(reason, failed=True)

@@ -30,6 +30,10 @@ class WireError(ReplicationError):
     """The conversation cannot go on: not reached, refused, cut off, stalled or not understood."""
 
 
+class StallError(WireError):
+    """The server has not answered in time; it may do so later, but not on this connection."""
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """Where a server's state can be read, and as whom.
@@ -213,7 +217,8 @@ class Wire:
 
     def _broken(self, error: OSError) -> WireError:
         if isinstance(error, socket.timeout):
-            return self.error(f"has not answered for {self._socket.gettimeout():g} s")
+            seconds = self._socket.gettimeout()
+            return StallError(f"{self._endpoint.name}: has not answered for {seconds:g} s")
         if isinstance(error, ssl.SSLError):
             return self.error(
                 f"refuses this host's certificate or breaks TLS: {_tls_reason(error)}"

@@ -121,3 +121,8 @@ def test_a_user_in_quarantine_keeps_all_that_is_the_users(tmp_path: Path) -> Non
     free, kept = _bundle.set_aside(given, quarantine(tmp_path, ann), mailboxes)
     assert free == given[3:]
     assert kept == {ann: given[:3]}
+
+
+def test_a_user_who_was_deleted_and_is_there_again_is_taken_apart() -> None:
+    assert len(_bundle.split(events("UNUSER ann", "META ann"), mailboxes)) == 4
+    assert lines(_bundle.split(events("UNUSER gone"), mailboxes)) == [["UNUSER gone"]]

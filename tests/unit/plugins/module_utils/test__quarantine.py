@@ -155,6 +155,11 @@ def test_what_fails_again_in_a_batch_keeps_its_history(registry: Quarantine) -> 
     assert found.events == ("APPEND user.anna.Sent", "MAILBOX user.anna.Sent")
 
 
+def test_a_clock_that_was_set_back_delays_no_try(registry: Quarantine) -> None:
+    hold(registry)
+    assert registry.due(NOW - 86400) == registry.entries()
+
+
 def test_what_an_administrator_holds_is_never_due(registry: Quarantine) -> None:
     hold(registry, by="administrator")
     registry.failed(SENT, "still", None, NOW)

@@ -79,6 +79,8 @@ def test_a_mailbox_is_held_for_an_administrator(reception: Reception, tmp_path: 
     (entry,) = Quarantine(str(tmp_path / CHANNEL / "quarantine.json")).entries()
     assert (entry.by, entry.reason, entry.next) == ("administrator", "moves", None)
     assert entry.events == ("MAILBOX user.ann.Sent",)
+    assert entry.advice is not None
+    assert "cyrus_quarantine_mailbox=user.ann.Sent" in entry.advice
 
 
 def test_a_try_waits_for_the_replicator(reception: Reception) -> None:
@@ -104,7 +106,15 @@ def test_what_waits_is_refused_where_nothing_can_be_tried(reception: Reception) 
 
 @pytest.mark.parametrize(
     "order",
-    [{"do": "dance"}, {"do": "retry"}, {"do": "hold", "scope": "world", "name": "x"}, {}],
+    [
+        {"do": "dance"},
+        {"do": "retry"},
+        {"do": "hold", "scope": "world", "name": "x"},
+        {"do": "hold", "scope": "mailbox", "name": "user.x\ny"},
+        {"do": "hold", "scope": "mailbox", "name": "user.\ud800"},
+        {"do": "hold", "scope": "user", "name": ""},
+        {},
+    ],
 )
 def test_what_is_no_order_is_refused(reception: Reception, order: dict[str, Any]) -> None:
     with pytest.raises(ReplicationError):

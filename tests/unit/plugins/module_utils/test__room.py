@@ -22,12 +22,18 @@ class Replica:
         self.room = room
         self.checks: list[int] = []
         self.now = 100.0
+        self.setting: str | None = None
+        self.settings = 0
 
     def refuses_message(self, partition: str, size: int) -> str | None:
         self.checks.append(size)
         if partition == "unknown":
             raise WireError("imap2: the connection broke")
         return None if size <= self.room else "IMAP_PROTOCOL_ERROR"
+
+    def refuses_setting(self) -> str | None:
+        self.settings += 1
+        return self.setting
 
     def monotonic(self) -> float:
         return self.now
@@ -69,3 +75,17 @@ def test_a_full_disk_is_nobodys_fault_until_there_is_room(replica: Replica) -> N
 
 def test_a_partition_over_which_the_replica_ends_is_another_matter(replica: Replica) -> None:
     Room(cast(Ends, replica)).check("unknown", 10)
+
+
+def test_what_is_kept_beside_the_mailboxes_needs_room_as_well(replica: Replica) -> None:
+    room = Room(cast(Ends, replica))
+    replica.setting = "IMAP_IOERROR"
+    with pytest.raises(StalledError, match=r"beside mailboxes.*full disk"):
+        room.check("default", 10)
+    with pytest.raises(StalledError):
+        room.recheck()
+    replica.setting = None
+    room.recheck()
+    asked = replica.settings
+    room.recheck()
+    assert replica.settings == asked

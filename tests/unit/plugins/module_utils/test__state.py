@@ -110,3 +110,15 @@ def test_a_folder_that_setup_has_not_made() -> None:
     assert not _state.paused("imap3")
     with pytest.raises(ReplicationError, match="run setup"):
         _state.set_paused("imap3", True)
+
+
+def test_lag_counts_what_is_in_hand() -> None:
+    now = 1793527360.0  # 2026-11-01T10:02:40Z
+    beat = Heartbeat(10.0, now - 42, now - 42, 0.2)
+    assert replace(NEW, heartbeat=beat, batch=Batch(7, "2026-11-01T10:02:00Z")).lag(now) == 42
+    beat = Heartbeat(10.0, now - 1, now - 1, 0.2)
+    assert replace(NEW, heartbeat=beat, batch=Batch(7, "2026-11-01T10:02:00Z")).lag(now) == 40
+
+
+def test_no_lag_from_a_time_that_is_yet_to_come() -> None:
+    assert replace(NEW, heartbeat=Heartbeat(10.0, 900.0, 900.0, 0.2)).lag(100.0) is None

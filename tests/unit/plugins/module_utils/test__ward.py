@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,24 +26,23 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._synclog import Owne
 from ansible_collections.mailops.cyrus.plugins.module_utils._ward import Ward
 
 SENT = Target("mailbox", "user.ann.Sent")
-HEARTBEAT = Target("mailbox", "cyrus-heartbeat-imap2")
 
 
 class World:
     """Everything round a ward that is not a file."""
 
     def __init__(self, folder: Path) -> None:
-        self.target = HEARTBEAT
         self.stalled = False
         self.said: list[str] = []
         self.checked: list[tuple[str, int]] = []
         self.unproven: dict[Target, str] = {}
         self.tried: list[str] = []
+        self.meanwhile: Callable[[], object] = lambda: None
         (folder / "sync" / "imap2").mkdir(parents=True)
         self.log = Owner(str(folder), "imap2")
         self.path = str(folder / "quarantine.json")
         self.quarantine = Quarantine(self.path)
-        parts: list[Any] = [self, self.log, self.quarantine, self, self, self]
+        parts: list[Any] = [self, self.log, self.quarantine, self, self]
         self.ward = Ward(*parts)
 
     def check(self, partition: str, size: int) -> None:
@@ -53,10 +53,9 @@ class World:
     def say(self, text: str, failed: bool = False) -> None:
         self.said.append(text)
 
-    def replicate(
-        self, events: list[Event], talkative: bool = False
-    ) -> tuple[dict[Target, str], Outcome]:
+    def retry(self, events: list[Event]) -> tuple[dict[Target, str], Outcome]:
         self.tried += [event.line for event in events]
+        self.meanwhile()
         return self.unproven, Outcome(0)
 
     def blame(self, *targets: Target) -> None:
@@ -93,12 +92,6 @@ def test_nobody_is_blamed_where_the_replica_has_no_room(world: World) -> None:
     assert Quarantine(world.path).entries() == []
 
 
-def test_the_heartbeat_is_nobodys_mailbox(world: World) -> None:
-    with pytest.raises(StalledError):
-        world.blame(HEARTBEAT)
-    assert Quarantine(world.path).entries() == []
-
-
 def test_what_is_kept_is_durable(world: World) -> None:
     world.blame(SENT)
     world.ward.keep({SENT: [_events.read("APPEND user.ann.Sent")]})
@@ -130,3 +123,21 @@ def test_what_an_administrator_lets_go_is_tried_like_any_other(world: World) -> 
     (entry,) = Quarantine(world.path).entries()
     assert (entry.by, entry.reason) == (REPLICATOR, "because: still late")
     assert entry.next is not None
+
+
+def test_what_an_administrator_holds_during_a_try_stays(world: World) -> None:
+    world.blame(SENT)
+    world.meanwhile = lambda: world.quarantine.hold(
+        SENT, "ann", SENT.name, "legal hold", None, ADMINISTRATOR, [], 0.0
+    )
+    world.ward.retry(cast(Batch, world), world.quarantine.entries()[0])
+    (entry,) = world.quarantine.entries()
+    assert (entry.by, entry.reason) == (ADMINISTRATOR, "legal hold")
+
+
+def test_events_that_come_during_a_try_go_back_to_the_log(world: World) -> None:
+    world.blame(SENT)
+    late = [_events.read("UNMAILBOX user.ann.Sent")]
+    world.meanwhile = lambda: world.quarantine.keep(SENT, late)
+    world.ward.retry(cast(Batch, world), world.quarantine.entries()[0])
+    assert "UNMAILBOX user.ann.Sent" in world.logged()
