@@ -149,7 +149,7 @@ _CAUSES = (
     ),
     _Cause(
         lambda c: c.side == "master",
-        lambda c: f"{c.master} itself can't open {c.what}: {c.refusal}",
+        lambda c: f"{c.master} itself can't open {c.what}; Cyrus says: {c.refusal}",
         lambda c: (
             f"Copy its folder away and reconstruct it on {c.master}. It may get another "
             "UIDVALIDITY by that, and clients then download it again."

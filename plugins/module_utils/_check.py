@@ -465,7 +465,7 @@ def _label(scope: Scope) -> str:
 
 
 def _opens(refusal: str | None) -> str:
-    return "can be opened" if refusal is None else refusal
+    return "possible" if refusal is None else f"refused ({refusal})"
 
 
 def _drain(mailbox: FullMailbox) -> str | None:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import _channel, _control, _pair, _quarantine, _role, _state
+from . import _channel, _control, _pair, _quarantine, _role, _state, _steer
 from ._errors import ReplicationError
 from ._install import USER, Install
 from ._synclog import SyncLog
@@ -95,9 +95,9 @@ def _refuse_hopeless(channel: str, log: SyncLog) -> None:
     """What no waiting helps against."""
     unit = _channel.unit_state(channel)
     if unit in ("inactive", "failed", "unknown"):
-        raise ReplicationError(f"{_control.unit(channel)} is {unit}: start the channel")
+        raise ReplicationError(f"{_control.unit(channel)} is {unit}: {_steer.remedy(channel)}")
     if _state.paused(channel):
-        raise ReplicationError(f"channel {channel} is paused: bring it to the state started")
+        raise ReplicationError(f"channel {channel} is paused: {_steer.remedy(channel)}")
     foreign = log.foreign_file(USER)
     if foreign:
         raise ReplicationError(f"{foreign} does not belong to {USER}: Cyrus can't log to it")

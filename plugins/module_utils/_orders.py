@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import _channel, _control, _names
+from . import _channel, _control, _names, _steer
 from ._errors import ReplicationError
 from ._install import Install
 from ._quarantine import ADMINISTRATOR
@@ -21,6 +21,10 @@ from ._quarantine import ADMINISTRATOR
 Entry = Mapping[str, Any]
 
 _ORDERS = {"retried": "retry", "released": "release"}
+_EXAMPLES = {
+    "mailbox": "its internal name, such as user.anna.Sent",
+    "user": "a userid, such as anna",
+}
 
 
 @dataclass(frozen=True)
@@ -48,16 +52,17 @@ class Wish:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one order. `answered` is false where the replicator could not be asked;
-    `released`: it replicates now, else `reason` and `advice` say what stands in the way."""
+    """What became of one order. `answered` is false where the replicator could not be asked, null
+    where it was not given, as in check mode; `released`: it replicates now, null where that is not
+    known. `reason` and `advice` say what stands in the way."""
 
     channel: str
     scope: str
     name: str
-    answered: bool
-    released: bool
-    reason: str | None
-    advice: str | None
+    answered: bool | None = None
+    released: bool | None = None
+    reason: str | None = None
+    advice: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,11 @@ class Step:
 
     channel: str
     order: dict[str, str]
+
+    @property
+    def about(self) -> tuple[str, str, str]:
+        """Channel, scope and name."""
+        return self.channel, self.order["scope"], self.order["name"]
 
 
 def channels(name: str | None) -> dict[str, str]:
@@ -90,8 +100,7 @@ def refuse_unknown(wish: Wish) -> None:
     for entry in Install.discover().mailboxes():
         if name == (entry.name if scope == "mailbox" else _names.owner(entry.name)):
             return
-    example = "its internal name, such as user.anna.Sent" if scope == "mailbox" else "a userid"
-    raise ReplicationError(f"this host has no {scope} {name}: give {example}")
+    raise ReplicationError(f"this host has no {scope} {name}: give {_EXAMPLES[scope]}")
 
 
 def steps(wish: Wish, known: Iterable[str], entries: Iterable[Entry]) -> list[Step]:
@@ -117,13 +126,23 @@ def steps(wish: Wish, known: Iterable[str], entries: Iterable[Entry]) -> list[St
 
 def carry_out(step: Step, timeout: float) -> Outcome:
     """Give an order and wait for what comes of it, `timeout` seconds at most."""
-    about = step.channel, step.order["scope"], step.order["name"]
     try:
         said = _control.ask(step.channel, step.order, timeout)
+    except _control.NotRunningError:
+        return Outcome(
+            *step.about,
+            answered=False,
+            reason=f"its replicator is not running: {_steer.remedy(step.channel)}",
+        )
     except ReplicationError as error:
-        return Outcome(*about, False, False, str(error), None)
+        return Outcome(*step.about, answered=False, reason=str(error))
     released = said.get("released") is True
-    return Outcome(*about, True, released, said.get("reason"), said.get("advice"))
+    return Outcome(*step.about, True, released, said.get("reason"), said.get("advice"))
+
+
+def foresee(step: Step) -> Outcome:
+    """An order that is not given."""
+    return Outcome(*step.about)
 
 
 def failures(state: str, outcomes: Iterable[Outcome]) -> list[str]:
@@ -132,23 +151,34 @@ def failures(state: str, outcomes: Iterable[Outcome]) -> list[str]:
     return [
         " ".join(filter(None, (f"{o.name or o.scope} ({o.channel}): {o.reason}.", o.advice)))
         for o in outcomes
-        if not o.answered or (state == "released" and not o.released)
+        if o.answered is False or (o.answered and state == "released" and not o.released)
     ]
 
 
 def told(
     wish: Wish, before: list[dict[str, Any]], after: list[dict[str, Any]], outcomes: list[Outcome]
 ) -> dict[str, Any]:
-    """What the module quarantine returns; pure."""
-    changed = any(o.answered if wish.state == "present" else o.released for o in outcomes)
+    """What the module quarantine returns; pure. An order that was not given is taken for a
+    change."""
+    changed = any(
+        o.answered is None or (o.answered if wish.state == "present" else o.released)
+        for o in outcomes
+    )
+    foreseen = {_what(asdict(o)): _foreseen(wish) for o in outcomes if o.answered is None}
     return {
         "changed": changed,
         "results": [asdict(outcome) for outcome in outcomes],
         "released": not any(wish.names(entry) for entry in after),
         "note": None if wish.state == "present" else _missed(wish, before),
         "quarantine": after,
-        "diff": {"before": _shown(before), "after": _shown(after)},
+        "diff": {"before": _shown(before), "after": {**_shown(after), **foreseen}},
     }
+
+
+def _foreseen(wish: Wish) -> str:
+    if wish.state == "present":
+        return wish.reason
+    return "would be tried now, and released where it replicates"
 
 
 def _missed(wish: Wish, entries: Iterable[Entry]) -> str | None:
@@ -162,15 +192,18 @@ def _missed(wish: Wish, entries: Iterable[Entry]) -> str | None:
         return f"held by an administrator until it is released: {', '.join(by_hand)}"
     if wish.everything:
         return None
-    name = wish.target[1]
+    scope, name = wish.target
     user = None if wish.mailbox is None else _names.owner(name)
     near = sorted({e["name"] for e in entries if user is not None and e["user"] == user})
     hint = f"; of the same user there is {', '.join(near)}" if near else ""
+    if not near and name.startswith(("user/", "user.") if scope == "user" else "user/"):
+        hint = f": give {_EXAMPLES[scope]}"
     return f"{name} is not in quarantine{hint}"
 
 
 def _shown(entries: Iterable[Entry]) -> dict[str, str]:
-    return {
-        f"{entry['channel']}: {entry['scope']} {entry['name']}".rstrip(): entry["reason"]
-        for entry in entries
-    }
+    return {_what(entry): entry["reason"] for entry in entries}
+
+
+def _what(entry: Entry) -> str:
+    return f"{entry['channel']}: {entry['scope']} {entry['name']}".rstrip()

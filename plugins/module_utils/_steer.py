@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -28,6 +29,18 @@ class Switches:
     running: bool
     enabled: bool
     paused: bool
+
+
+def seconds(timeout: float) -> float:
+    """The option timeout of a module, where something can be waited for."""
+    if not 0 < timeout < math.inf:
+        raise ReplicationError("timeout has to be a number of seconds, more than 0")
+    return timeout
+
+
+def remedy(channel: str) -> str:
+    """What to do where a channel is stopped or paused and should not be."""
+    return f"start the channel (module channel, name={channel} state=started)"
 
 
 def switches(channel: str) -> Switches:

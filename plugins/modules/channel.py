@@ -45,8 +45,8 @@ options:
     default: started
   timeout:
     description:
-      - Seconds in which the state has to be reached. A comparison that has begun is brought to its
-        end.
+      - Seconds in which the state has to be reached, more than 0. A comparison that has begun is
+        brought to its end.
     type: float
     default: 60
 seealso:
@@ -115,9 +115,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    name, state, timeout = (module.params[key] for key in ("name", "state", "timeout"))
+    name, state = module.params["name"], module.params["state"]
     result: dict[str, Any] = {"changed": False}
     try:
+        timeout = _steer.seconds(module.params["timeout"])
         _channel.replica_of(name)
         if state == "drained":
             left = _drain.drain(name, timeout)

@@ -22,7 +22,8 @@ attributes:
   check_mode:
     support: full
     details:
-      - Whether a release would succeed is not known beforehand; it is taken for a change.
+      - Whether a try would succeed is not known beforehand; it is taken for a change, and the diff
+        says that it would be tried.
   diff_mode:
     support: full
   idempotent:
@@ -44,7 +45,7 @@ options:
     description: Name of one channel; all of the host's by default.
     type: str
   mailbox:
-    description: Internal name of a mailbox, as reports have it.
+    description: Internal name of a mailbox, as reports have it, such as V(user.anna.Sent).
     type: str
   user:
     description: A userid. V(present) holds all of the user, the others mean every entry of theirs.
@@ -57,7 +58,7 @@ options:
     type: str
     default: put here by an administrator
   timeout:
-    description: Seconds to wait for each answer.
+    description: Seconds to wait for each answer, more than 0.
     type: float
     default: 120
 seealso:
@@ -83,7 +84,9 @@ results:
   description:
     - One entry for each order that was given, none where there was nothing to do.
     - C(released) says whether it replicates now. Otherwise C(reason) says why not, and C(advice)
-      what to do. C(answered) is false where the replicator could not be asked.
+      what to do.
+    - C(answered) is false where the replicator could not be asked, and null in check mode, where
+      nothing is ordered. C(released) is null then, as it is not known.
   returned: always
   type: list
   elements: dict
@@ -97,25 +100,25 @@ results:
       advice: "Drop the copy of anna on imap2 and retry"
 released:
   description: Whether nothing of what was meant is in quarantine any more.
-  returned: always
+  returned: when the orders could be given
   type: bool
 note:
   description:
     - That what was meant was not in quarantine, or is held by an administrator; null otherwise.
-  returned: always
+  returned: when the orders could be given
   type: str
   sample: user.anna.Sent is not in quarantine
 quarantine:
   description: What is in quarantine afterwards, as M(mailops.cyrus.quarantine_info) returns it.
-  returned: always
+  returned: when the orders could be given
   type: list
   elements: dict
 """
 
-from typing import Any
+from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mailops.cyrus.plugins.module_utils import _orders
+from ansible_collections.mailops.cyrus.plugins.module_utils import _orders, _steer
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 
 
@@ -143,21 +146,21 @@ def main() -> None:
         **{key: module.params[key] for key in ("state", "mailbox", "user", "reason")},
         everything=bool(module.params["all"]),
     )
-    before: list[dict[str, Any]] = []
-    outcomes: list[_orders.Outcome] = []
     try:
+        timeout = _steer.seconds(module.params["timeout"])
         known = _orders.channels(module.params["channel"])
-        before = after = _orders.listed(known)
         _orders.refuse_unknown(wish)
+        before = _orders.listed(known)
         steps = _orders.steps(wish, known, before)
-        if not module.check_mode:
-            outcomes = [_orders.carry_out(step, module.params["timeout"]) for step in steps]
-            after = _orders.listed(known)
     except ReplicationError as error:
-        module.fail_json(msg=str(error), **_orders.told(wish, before, before, outcomes))
-    result = _orders.told(wish, before, after, outcomes)
+        module.fail_json(msg=str(error), results=[])
     if module.check_mode:
-        result["changed"] = bool(steps)
+        module.exit_json(**_orders.told(wish, before, before, list(map(_orders.foresee, steps))))
+    outcomes = [_orders.carry_out(step, timeout) for step in steps]
+    try:
+        result = _orders.told(wish, before, _orders.listed(known), outcomes)
+    except ReplicationError as error:
+        module.fail_json(msg=str(error), results=list(map(asdict, outcomes)))
     failures = _orders.failures(wish.state, outcomes)
     if failures:
         module.fail_json(msg=" ".join(failures), **result)

@@ -81,7 +81,7 @@ def main() -> None:
         channels = _orders.channels(module.params["channel"])
         found = _orders.listed(channels)
     except ReplicationError as error:
-        module.fail_json(msg=str(error), quarantine=[])
+        module.fail_json(msg=str(error))
     module.exit_json(channels=sorted(channels), quarantine=found)
 
 

@@ -29,32 +29,37 @@ def summary(
         channels += before.get("channels") or []
         latest = ordered if "quarantine" in ordered else before
         entries += [e for e in latest.get("quarantine") or [] if channel in ("", e["channel"])]
-        orders += _orders(ordered)
+        orders += _orders(state, ordered)
         troubles += _troubles(host, before, ordered)
     if channel and channel not in channels and not troubles:
         told = ", ".join(channels) or "none"
         troubles.append(f"no host has a channel {channel}, cyrus_quarantine_channel names: {told}")
     elif state != "listed" and not channels and not troubles:
         troubles.append("no host of this run is the master of a store: run setup")
+    if not entries and not troubles:
+        orders.append("nothing is in quarantine" + (f" of channel {channel}" if channel else ""))
     return {"lines": orders + _lines(entries), "troubles": troubles}
 
 
 def _troubles(host: str, before: Entry, ordered: Entry) -> Iterator[str]:
+    """The role lets no module fail the play, so it is the message that tells."""
     for answer in (before, ordered):
         said = " ".join(str(answer.get("msg") or "no answer").split())
         if answer.get("unreachable"):
             yield f"{host} can't be reached: {said}"
-        elif answer.get("failed") and not answer.get("results"):
-            yield f"{host}: {said}"
-        elif answer.get("failed"):
-            yield said
+        elif answer.get("msg"):
+            yield said if answer.get("results") else f"{host}: {said}"
 
 
-def _orders(ordered: Mapping[str, Any]) -> Iterator[str]:
+def _orders(state: str, ordered: Mapping[str, Any]) -> Iterator[str]:
     """What became of each order, or that nothing was there to be ordered."""
     for outcome in ordered.get("results") or []:
         what = f"{_what(outcome)} on {outcome['channel']}"
-        if outcome["released"]:
+        if outcome["answered"] is None:
+            yield f"{what} would be {'held back' if state == 'present' else 'tried'}"
+        elif not outcome["answered"]:
+            yield f"{what}: the order was not taken"
+        elif outcome["released"]:
             yield f"{what} is released"
         elif outcome["reason"]:
             yield f"{what} is still held"
@@ -66,7 +71,7 @@ def _orders(ordered: Mapping[str, Any]) -> Iterator[str]:
 
 def _lines(entries: list[Entry]) -> list[str]:
     if not entries:
-        return ["nothing is in quarantine"]
+        return []
     rows = [["channel", "what", "since", "by", "tries", "events held"]]
     rows += [
         [entry["channel"], _what(entry), entry["since"], entry["by"]]

@@ -130,7 +130,10 @@ def test_message_that_is_too_large_for_the_replica() -> None:
 
 def test_damage_on_the_master() -> None:
     reason, advice = told(side="master", refusal="IMAP_IOERROR System I/O error")
-    assert reason == "imap1 itself can't open user.anna.Sent: IMAP_IOERROR System I/O error"
+    assert (
+        reason
+        == "imap1 itself can't open user.anna.Sent; Cyrus says: IMAP_IOERROR System I/O error"
+    )
     assert "reconstruct it on imap1" in advice
 
 

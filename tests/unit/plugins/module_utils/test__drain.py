@@ -34,6 +34,7 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._state import Batch,
 from ansible_collections.mailops.cyrus.plugins.module_utils._synclog import SyncLog
 from ansible_collections.mailops.cyrus.plugins.module_utils._wire import Endpoint
 
+START = "start the channel (module channel, name=imap2 state=started)"
 DIFFERENCE = {"user": "anna", "mailbox": "user.anna.Sent"}
 
 
@@ -135,12 +136,12 @@ def test_log_that_goes_away_in_time(channel: Channel, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("unit", ["inactive", "failed", "unknown"])
 def test_stopped_channel_is_never_drained(channel: Channel, unit: str) -> None:
     channel.unit = unit
-    assert channel.reason() == f"cyrus-replicator@imap2.service is {unit}: start the channel"
+    assert channel.reason() == f"cyrus-replicator@imap2.service is {unit}: {START}"
 
 
 def test_paused_channel_is_never_drained(channel: Channel) -> None:
     _state.set_paused("imap2", True)
-    assert "is paused" in channel.reason()
+    assert channel.reason() == f"channel imap2 is paused: {START}"
 
 
 @pytest.mark.parametrize("state", ["starting", "away", "stalled", "paused", "stopped"])

@@ -150,17 +150,28 @@ def test_carrying_out(
     assert _orders.carry_out(STEP, 7) == Outcome("imap2", "mailbox", "user.anna", *outcome)
 
 
-def test_carrying_out_without_a_replicator(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ReplicationError("no answer in time"), "no answer in time"),
+        (
+            _control.NotRunningError("nobody listens"),
+            "its replicator is not running: start the channel (module channel, name=imap2 "
+            "state=started)",
+        ),
+    ],
+)
+def test_carrying_out_without_a_replicator(
+    monkeypatch: pytest.MonkeyPatch, error: ReplicationError, reason: str
+) -> None:
     def ask(*_args: object) -> dict[str, Any]:
-        raise ReplicationError("it is not running: start it")
+        raise error
 
     monkeypatch.setattr(_control, "ask", ask)
     outcome = _orders.carry_out(STEP, 7)
-    assert (outcome.answered, outcome.released) == (False, False)
+    assert (outcome.answered, outcome.released) == (False, None)
     for state in ("present", "retried", "released"):
-        assert _orders.failures(state, [outcome]) == [
-            "user.anna (imap2): it is not running: start it."
-        ]
+        assert _orders.failures(state, [outcome]) == [f"user.anna (imap2): {reason}."]
 
 
 def test_what_keeps_a_state_from_being_true() -> None:
@@ -196,8 +207,36 @@ def test_holding_is_a_change() -> None:
 
 
 @pytest.mark.parametrize(
+    ("wish", "shown"),
+    [
+        (
+            Wish("released", mailbox="user.anna"),
+            "would be tried now, and released where it replicates",
+        ),
+        (Wish("present", mailbox="user.anna", reason="under examination"), "under examination"),
+    ],
+)
+def test_what_is_foreseen(wish: Wish, shown: str) -> None:
+    told = _orders.told(wish, ENTRIES, ENTRIES, [_orders.foresee(STEP)])
+    assert told["changed"] is True
+    assert told["diff"]["before"]["imap2: mailbox user.anna"] == "damaged"
+    assert told["diff"]["after"]["imap2: mailbox user.anna"] == shown
+    (result,) = told["results"]
+    assert (result["answered"], result["released"]) == (None, None)
+    assert _orders.failures(wish.state, [_orders.foresee(STEP)]) == []
+
+
+@pytest.mark.parametrize(
     ("wish", "note"),
     [
+        (
+            Wish("released", mailbox="user/anna"),
+            "user/anna is not in quarantine: give its internal name, such as user.anna.Sent",
+        ),
+        (
+            Wish("released", user="user.anna"),
+            "user.anna is not in quarantine: give a userid, such as anna",
+        ),
         (
             Wish("released", mailbox="user.ben"),
             "user.ben is not in quarantine; of the same user there is ben",

@@ -118,6 +118,13 @@ def test_what_is_done(unit: Unit, state: str, given: Any, done: list[str]) -> No
     assert unit.done == done
 
 
+def test_time_to_wait() -> None:
+    assert _steer.seconds(0.5) == 0.5
+    for timeout in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ReplicationError, match="timeout has to be"):
+            _steer.seconds(timeout)
+
+
 def test_differences() -> None:
     before = Switches(running=True, enabled=True, paused=False)
     told = _steer.differences(before, _steer.wanted(before, "paused"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from ansible_collections.mailops.cyrus.plugins.plugin_utils import _quarantine
 
 HOSTS = ("imap1", "imap2")
@@ -28,7 +29,7 @@ def held(name: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def outcome(name: str, released: bool, reason: str | None = None) -> dict[str, Any]:
+def outcome(name: str, released: bool | None, reason: str | None = None) -> dict[str, Any]:
     found = {"channel": "imap2", "scope": "mailbox", "name": name, "answered": True}
     return {**found, "released": released, "reason": reason, "advice": None}
 
@@ -83,10 +84,16 @@ def test_list_of_one_channel() -> None:
     assert troubles == []
 
 
+def test_nothing_of_one_channel() -> None:
+    found = known(held("user.anna"))
+    assert shown(found, channel="imap3") == (["nothing is in quarantine of channel imap3"], [])
+
+
 def test_channel_that_nobody_has() -> None:
-    assert shown(known(), channel="imap9")[1] == [
-        "no host has a channel imap9, cyrus_quarantine_channel names: imap2, imap3"
-    ]
+    assert shown(known(), channel="imap9") == (
+        [],
+        ["no host has a channel imap9, cyrus_quarantine_channel names: imap2, imap3"],
+    )
 
 
 def test_released() -> None:
@@ -100,7 +107,6 @@ def test_released() -> None:
 def test_not_released() -> None:
     entry = held("user.anna")
     ordered = {
-        "failed": True,
         "msg": "user.anna (imap2): imap2 can't open it. Drop the copy.",
         "results": [outcome("user.anna", False, "imap2 can't open it")],
         "quarantine": [entry],
@@ -118,6 +124,20 @@ def test_held_back() -> None:
     assert troubles == []
 
 
+@pytest.mark.parametrize(("state", "done"), [("present", "held back"), ("retried", "tried")])
+def test_what_would_be_ordered(state: str, done: str) -> None:
+    ordered = {"results": [{**outcome("user.anna", None), "answered": None}]}
+    assert shown(known(), ordered, state)[0][0] == f"mailbox user.anna on imap2 would be {done}"
+
+
+def test_replicator_that_gives_no_answer() -> None:
+    refused = {**outcome("user.anna", None, "it is away"), "answered": False}
+    ordered = {"msg": "user.anna (imap2): it is away.", "results": [refused]}
+    lines, troubles = shown(known(), ordered, "present")
+    assert lines == ["mailbox user.anna on imap2: the order was not taken"]
+    assert troubles == ["user.anna (imap2): it is away."]
+
+
 def test_name_that_is_not_held() -> None:
     ordered = {"results": [], "quarantine": [], "note": "user.anna is not in quarantine"}
     assert shown(known(), ordered, "retried") == (
@@ -129,13 +149,13 @@ def test_name_that_is_not_held() -> None:
 def test_hosts_that_do_not_answer() -> None:
     gone = {"unreachable": True, "msg": "Failed to connect:\n  No route to host"}
     assert shown(gone)[1] == ["imap1 can't be reached: Failed to connect: No route to host"]
-    failed = {"failed": True, "msg": "quarantine.json is damaged", "quarantine": []}
-    assert shown(failed)[1] == ["imap1: quarantine.json is damaged"]
+    failed = {"msg": "quarantine.json is damaged"}
+    assert shown(failed) == ([], ["imap1: quarantine.json is damaged"])
     assert shown(failed, channel="imap2")[1] == ["imap1: quarantine.json is damaged"]
 
 
 def test_order_that_could_not_be_given() -> None:
-    ordered = {"failed": True, "msg": "this host has no channel imap9", "results": []}
+    ordered = {"msg": "this host has no channel imap9", "results": []}
     assert shown(known(), ordered, "released")[1] == ["imap1: this host has no channel imap9"]
 
 
