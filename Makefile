@@ -4,7 +4,8 @@
 
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-PLAY := $(BIN)/ansible-playbook -i $(or $(LAB_DIR),.lab)/inventory.yml
+INVENTORY := $(or $(LAB_DIR),.lab)/inventory.yml
+PLAY := $(BIN)/ansible-playbook -i $(INVENTORY)
 
 .PHONY: help
 help: ## Show the targets
@@ -69,5 +70,5 @@ bench: lab-up ## Parity against sync_client -A
 
 .PHONY: clean
 clean: ## Remove what was built in this checkout; run lab-down first
-	@[ ! -e .lab/inventory.yml ] || { echo "The lab may be up: run make lab-down first." >&2; exit 1; }
+	@[ ! -e $(INVENTORY) ] || { echo "The lab may be up: run make lab-down first." >&2; exit 1; }
 	rm -rf .venv .build .cache .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache
