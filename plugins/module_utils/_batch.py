@@ -81,7 +81,8 @@ class Batch:
         try:
             unproven, outcome = self._replicate(events, targets, talkative)
         except _BrokenError as error:
-            unproven, outcome = dict.fromkeys(targets, str(error)), Outcome(-1)
+            unproven = dict.fromkeys(targets, str(error))
+            outcome = Outcome(-1, stuck=isinstance(error.__cause__, StallError))
         reach("unproven" if unproven else "proven")
         return unproven, outcome
 
@@ -111,11 +112,11 @@ class Batch:
             self._ends.close()
             self._ends.open()
             if not again or isinstance(error, StallError):
-                raise _BrokenError(str(error)) from None
+                raise _BrokenError(str(error)) from error
         return self._asked(question, again=False)
 
     def _try(self, bundles: list[Bundle]) -> None:
-        unproven = self.replicate([event for bundle in bundles for event in bundle])[0]
+        unproven, outcome = self.replicate([event for bundle in bundles for event in bundle])
         suspects = [b for b in bundles if any(t in unproven for t in _bundle.targets_of(b))]
         if not suspects:
             return
@@ -127,16 +128,17 @@ class Batch:
         elif len(bundles) > 1:
             self._try(suspects)
         else:
-            self._take_apart(suspects[0])
+            self._take_apart(suspects[0], unproven, outcome)
 
-    def _take_apart(self, bundle: Bundle) -> None:
+    def _take_apart(self, bundle: Bundle, unproven: dict[Target, str], outcome: Outcome) -> None:
         parts = _bundle.split(bundle, self._mailboxes)
         if len(parts) > 1:
             reach("split")
             self._try(parts)
             return
-        # Once more by itself, now asked for its reasons.
-        unproven, outcome = self.replicate(parts[0], talkative=True)
+        if not outcome.stuck:
+            # Once more by itself, now asked for its reasons.
+            unproven, outcome = self.replicate(parts[0], talkative=True)
         if unproven:
             reach("blamed")
             self._blame(parts[0], unproven, outcome)

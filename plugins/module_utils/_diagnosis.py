@@ -53,7 +53,8 @@ def diagnose(ends: Ends, target: Target, outcome: Outcome) -> Diagnosis:
         "crashed": _lost_connection(outcome),
         "host": {"master": ends.master.endpoint.name, "replica": ends.replica.endpoint.name},
     }
-    if target.scope != "mailbox":
+    if target.scope != "mailbox" or outcome.stuck:
+        # What stands still does so for whoever asks.
         return Diagnosis(finding)
     try:
         return _look(ends, target, finding)
