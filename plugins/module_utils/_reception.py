@@ -106,8 +106,8 @@ class Reception:
             _events.owner(target),
             target.name if target.scope == "mailbox" else None,
             reason,
-            f"To release it: playbook quarantine with cyrus_quarantine_state=released and "
-            f"cyrus_quarantine_{target.scope}={target.name}.",
+            "Release it with the playbook quarantine (cyrus_quarantine_state=released, "
+            f"cyrus_quarantine_{target.scope}={target.name}).",
             ADMINISTRATOR,
             [_bundle.event_of(target)],
             time.time(),
