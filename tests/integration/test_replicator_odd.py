@@ -99,9 +99,9 @@ def held(host: str, mailbox: str) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    before = restarts()
+    before, held_back = restarts(), quarantine()
     yield
-    lab.until(lambda: not quarantine(), 90, what="an empty quarantine")
+    lab.until(lambda: quarantine() <= held_back, 90, what="an empty quarantine")
     assert restarts() == before
     assert state()["state"] == "running"
 
@@ -109,7 +109,7 @@ def nothing_left() -> Iterator[None]:
 def test_a_damaged_heartbeat_stops_nobody() -> None:
     index = f"{folder(REPLICA, HEARTBEAT)}/cyrus.index"
     lab.ssh(REPLICA, f"cp -p {index} /root/index; truncate -s 64 {index}")
-    lab.until(lambda: quarantine() == {HEARTBEAT}, 30, what="the heartbeat in quarantine")
+    lab.until(lambda: HEARTBEAT in quarantine(), 30, what="the heartbeat in quarantine")
     assert arrives("ben", 10) < 5
     assert state()["state"] == "running"
     lab.ssh(REPLICA, f"cp -p /root/index {index}; rm /root/index")
@@ -155,7 +155,7 @@ def test_a_user_who_is_deleted_and_made_again_is_not_blamed() -> None:
             admin.run("SETACL", "user/rex", str(lab.var("cyrus_admin_user")), "lrswipkxtecda")
     lab.ssh(MASTER, f"systemctl start {UNIT}")
     lab.until(lambda: equal("rex") and len(inboxes(REPLICA, ["rex"])) == 1, 10, what="rex")
-    assert quarantine() == set()
+    assert not any("rex" in name for name in quarantine())
     with the_store().imap("") as admin:
         admin.run("DELETE", "user/rex")
     lab.until(lambda: not inboxes(REPLICA, ["rex"]), 10, what="rex gone")
