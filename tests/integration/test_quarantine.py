@@ -34,13 +34,21 @@ FOLDER = f"/var/lib/cyrus-replication/channels/{CHANNEL}"
 DOUBT = "/var/lib/cyrus-replication/doubt.json"
 RESET = "cyrus sync_reset -f"
 START = f"start the channel (module channel, name={CHANNEL} state=started)"
+USERS = ("anna", "ben", "carla", "eva")
+MAX_UID = 2**32 - 1
 only_long = pytest.mark.skipif(not os.environ.get("TEST_LONG"), reason="a long test")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def proven() -> Iterator[None]:
-    """All of it leaves a store that is in sync."""
+def as_found() -> Iterator[None]:
+    """All of it leaves the mail that was there, and a store that is in sync."""
+    first = {user: next_uid(user) for user in USERS}
     yield
+    for user, uid in first.items():
+        with the_store().imap(user) as session:
+            session.run("SELECT INBOX")
+            session.run(f"UID STORE {uid}:{MAX_UID} +FLAGS.SILENT (\\Deleted)")
+            session.run(f"UID EXPUNGE {uid}:{MAX_UID}")
     lab.until(drains, 60, what="a channel that can be drained again")
 
 
@@ -125,6 +133,12 @@ def at_ease() -> bool:
 
 def drains(timeout: float = 10) -> bool:
     return not module("channel", name=CHANNEL, state="drained", timeout=timeout).get("failed")
+
+
+def next_uid(user: str) -> int:
+    with the_store().imap(user) as session:
+        answer = b" ".join(session.run("STATUS INBOX (UIDNEXT)"))
+    return int(answer.partition(b"UIDNEXT ")[2].split(b")")[0])
 
 
 def append(user: str) -> str:
@@ -263,12 +277,16 @@ def test_release_of_what_is_mended(meant: dict[str, Any], failing: DamagedIndex)
 def test_other_mailbox_of_that_name() -> None:
     bad = Twin("dieter", MASTER, REPLICA)
     bad.plant()
-    lab.until(lambda: held() == [bad.mailbox], 30, what="a quarantine")
-    refused = module("quarantine", state="released", user="dieter")
-    assert "another mailbox" in refused["msg"]
-    bad.mend()
-    assert not module("quarantine", state="released", user="dieter").get("failed")
-    assert held() == []
+    try:
+        lab.until(lambda: held() == [bad.mailbox], 30, what="a quarantine")
+        refused = module("quarantine", state="released", user="dieter")
+        assert "another mailbox" in refused["msg"]
+        bad.mend()
+        assert not module("quarantine", state="released", user="dieter").get("failed")
+        assert held() == []
+    finally:
+        with the_store().imap("dieter") as session:
+            session.run(f'DELETE "{bad.folder}"')
 
 
 # Holding back
