@@ -97,12 +97,14 @@ def _damaged(case: _Case) -> bool:
     """Whether the replica has the mailbox and can't open it."""
     if case.side is not None:
         return case.side == "replica" and "NONEXISTENT" not in case.refusal
-    return case.tells("format corruption", "denied the operation", "NO response: Unknown error")
+    said = case.tells("format corruption", "denied the operation", "NO response: Unknown error")
+    return said and case.target.scope in ("mailbox", "user")
 
 
 def _no_partition(case: _Case) -> bool:
     """Whether the replica refuses to make an empty mailbox, or ends over its first message."""
     refused = case.tells("denied the operation", "NO response: Unknown error")
+    refused = refused and case.target.scope == "mailbox"
     missing = case.side == "replica" and "NONEXISTENT" in case.refusal
     return (refused and missing) or case.tells(
         r"command=<MESSAGE> response=<\*>", "unknown partition", "PARTITION_UNKNOWN"
@@ -134,6 +136,14 @@ def _lost_file(case: _Case) -> str:
 
 # The first that fits counts.
 _CAUSES = (
+    _Cause(
+        lambda c: c.tells("the server annotations differ"),
+        lambda c: f"{c.replica} has other server annotations than {c.master}",
+        lambda c: (
+            "Cyrus before 3.2.7 does not replicate them: set the same ones on "
+            f"{c.replica} by hand, as its administrator."
+        ),
+    ),
     _Cause(
         lambda c: c.tells("authenticate to backend", "authentication fail", "login failed"),
         lambda c: f"{c.replica} refuses the channel's login",

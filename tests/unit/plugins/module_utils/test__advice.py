@@ -51,6 +51,19 @@ def test_damaged_index_of_one_of_a_users_mailboxes() -> None:
     assert "sync_reset -f anna" in advice
 
 
+def test_what_a_user_is_subscribed_to_has_no_index() -> None:
+    reason, advice = told(
+        target=Target("meta", "anna"), said=["SUB received NO response: Unknown error"]
+    )
+    assert "damaged" not in reason
+    assert "sync_reset" not in advice
+
+
+def test_server_annotations_of_an_old_cyrus() -> None:
+    _reason, advice = told("the server annotations differ", target=Target("server", ""))
+    assert "by hand" in advice
+
+
 def test_damaged_shared_mailbox_is_of_no_user() -> None:
     _reason, advice = told(
         target=Target("mailbox", "shared.x"), side="replica", refusal="Unknown error"
