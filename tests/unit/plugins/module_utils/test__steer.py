@@ -90,17 +90,17 @@ def up(unit: Unit, paused: bool = False) -> None:
 
 
 CASES = [
-    ("started", lambda u: up(u), []),
+    ("started", up, []),
     ("started", lambda u: up(u, paused=True), ["resume"]),
-    ("started", lambda u: down(u), ["start"]),
+    ("started", down, ["start"]),
     ("started", lambda u: down(u, paused=True, enabled=False), ["enable", "start"]),
-    ("paused", lambda u: up(u), ["pause"]),
+    ("paused", up, ["pause"]),
     ("paused", lambda u: up(u, paused=True), []),
-    ("paused", lambda u: down(u), ["start paused"]),
+    ("paused", down, ["start paused"]),
     ("paused", lambda u: down(u, paused=True), ["start paused"]),
-    ("stopped", lambda u: up(u), ["stop"]),
+    ("stopped", up, ["stop"]),
     ("stopped", lambda u: up(u, paused=True), ["stop paused"]),
-    ("stopped", lambda u: down(u), []),
+    ("stopped", down, []),
 ]
 
 
