@@ -65,8 +65,9 @@ test-all: ## test plus the long runs
 	@TEST_LONG=1 $(MAKE) test
 
 .PHONY: bench
-bench: lab-up ## Parity against sync_client -A
+bench: lab-up ## Parity against sync_client -A, the replicator against sync_client -R
 	$(BIN)/python -m tests.benchmark
+	$(BIN)/python -m tests.benchmark.replicator
 
 .PHONY: clean
 clean: ## Remove what was built in this checkout; run lab-down first

@@ -85,9 +85,15 @@ class Quarantine:
         return self._entries.get(Target("user", user))
 
     def due(self, now: float) -> list[Entry]:
-        """What the replicator is to try again at `now`; also after a clock was set back."""
+        """What the replicator is to try again at `now`, the longest due first; also after a clock
+        was set back."""
         late = now + 2 * _LONGEST_PAUSE
-        return [e for e in self._entries.values() if e.next is not None and not now < e.next < late]
+        due = [
+            (entry.next, entry)
+            for entry in self._entries.values()
+            if entry.next is not None and not now < entry.next < late
+        ]
+        return [entry for _next, entry in sorted(due, key=lambda pair: pair[0])]
 
     def hold(
         self,

@@ -47,6 +47,7 @@ _MANY = 50
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 1.0
 # Retries take one part in so many of the time at most.
 _RETRY_REST = 50
+_LONGEST_REST = 30.0
 
 
 class _StopError(Exception):
@@ -182,11 +183,19 @@ class Replicator:
         due = self._quarantine.due(time.time())
         if due and started >= self._next_retry:
             self._ward.retry(self._batch, due[0])
-            self._next_retry = time.monotonic() + _RETRY_REST * (time.monotonic() - started)
+            rest = _RETRY_REST * (time.monotonic() - started)
+            self._next_retry = time.monotonic() + min(rest, _LONGEST_REST)
 
     def _carry_out_orders(self) -> None:
         for order in self._orders.take():
+            self._carry_out(order)
+
+    def _carry_out(self, order: Order) -> None:
+        try:
             order.answer(self._tried(order))
+        except ReplicationError as error:
+            order.answer({"ok": False, "error": f"it cannot be tried now: {error}"})
+            raise
 
     def _tried(self, order: Order) -> dict[str, Any]:
         entry = self._quarantine.covers(order.target)

@@ -155,6 +155,13 @@ def test_what_fails_again_in_a_batch_keeps_its_history(registry: Quarantine) -> 
     assert found.events == ("APPEND user.anna.Sent", "MAILBOX user.anna.Sent")
 
 
+def test_the_longest_due_is_the_first_to_be_tried(registry: Quarantine) -> None:
+    hold(registry)
+    other = Target("mailbox", "user.zoe")
+    registry.hold(other, "zoe", other.name, "no space", None, "replicator", [], NOW - 20)
+    assert [entry.target for entry in registry.due(NOW + 60)] == [other, SENT]
+
+
 def test_a_clock_that_was_set_back_delays_no_try(registry: Quarantine) -> None:
     hold(registry)
     assert registry.due(NOW - 86400) == registry.entries()
