@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.imap import Literal
+from tests.lab.imap import Imap, Literal
 from tests.lab.mail import the_store
 
 from . import lab
@@ -28,6 +28,9 @@ CHANNEL = REPLICA
 UNIT = f"cyrus-replicator@{CHANNEL}"
 STATE = f"/var/lib/cyrus-replication/channels/{CHANNEL}"
 HEARTBEAT = f"cyrus-heartbeat-{CHANNEL}"
+
+# A user whose mail has to come through, and one who stands in its way.
+CALM, BUSY = "calm", "busy"
 
 _HOLD = """
 import fcntl, sys, time
@@ -48,6 +51,11 @@ def log(text: str) -> None:
     path = f"/var/lib/cyrus/sync/{CHANNEL}/log"
     command = f"setpriv --reuid=cyrus --regid=mail --init-groups tee -a {path}"
     lab.ssh(MASTER, f"printf {shlex.quote(text)} | {command}")
+
+
+def drop(admin: Imap, user: str) -> None:
+    admin.run("SETACL", f"user/{user}", str(lab.var("cyrus_admin_user")), "lrswipkxtecda")
+    admin.run("DELETE", f"user/{user}")
 
 
 def equal(user: str) -> bool:
@@ -97,6 +105,20 @@ def held(host: str, mailbox: str) -> Iterator[None]:
             holder.stdin.close()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def users() -> Iterator[None]:
+    """Two of our own, whoever else is there."""
+    with the_store().imap("") as admin:
+        for user in (CALM, BUSY):
+            admin.run("CREATE", f"user/{user}")
+    lab.until(lambda: len(inboxes(REPLICA, [CALM, BUSY])) == 2, 20, what="the users there")
+    yield
+    with the_store().imap("") as admin:
+        for user in (CALM, BUSY):
+            drop(admin, user)
+    lab.until(lambda: not inboxes(REPLICA, [CALM, BUSY]), 20, what="the users gone")
+
+
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     before, held_back = restarts(), quarantine()
@@ -110,19 +132,19 @@ def test_a_damaged_heartbeat_stops_nobody() -> None:
     index = f"{folder(REPLICA, HEARTBEAT)}/cyrus.index"
     lab.ssh(REPLICA, f"cp -p {index} /root/index; truncate -s 64 {index}")
     lab.until(lambda: HEARTBEAT in quarantine(), 30, what="the heartbeat in quarantine")
-    assert arrives("ben", 10) < 5
+    assert arrives(CALM, 10) < 5
     assert state()["state"] == "running"
     lab.ssh(REPLICA, f"cp -p /root/index {index}; rm /root/index")
 
 
 @pytest.mark.parametrize("host", [MASTER, REPLICA])
 def test_a_lock_that_is_held_for_long_delays_others_for_seconds(host: str) -> None:
-    with held(host, "user/carla"):
-        log(r"MAILBOX user.carla\n")
+    with held(host, f"user/{BUSY}"):
+        log(rf"MAILBOX user.{BUSY}\n")
         time.sleep(1)
         # Once; then the mailbox is aside.
-        assert arrives("ben", 40) < 30
-        assert arrives("ben", 20) < 5
+        assert arrives(CALM, 40) < 30
+        assert arrives(CALM, 20) < 5
 
 
 def test_files_that_a_power_cut_has_spoilt_are_made_anew() -> None:
@@ -132,13 +154,13 @@ def test_files_that_a_power_cut_has_spoilt_are_made_anew() -> None:
         f"head -c 122 /dev/zero > {STATE}/journal; head -c 99 /dev/zero > {STATE}/state.json",
     )
     lab.ssh(MASTER, f"systemctl start {UNIT}")
-    arrives("ben", 10)
+    arrives(CALM, 10)
     assert restarts() == 0
 
 
 def test_lines_that_are_no_events_stop_nothing_and_are_a_doubt() -> None:
-    log(r'nonsense\nUNUSER "ben\nUNUSER be')
-    arrives("ben", 10)
+    log(r'nonsense\nUNUSER "calm\nUNUSER cal')
+    arrives(CALM, 10)
     doubt = json.loads(lab.ssh(MASTER, f"cat {STATE}/doubt.json").stdout)
     assert "no events" in doubt["reason"]
     lab.ssh(MASTER, f"rm {STATE}/doubt.json")
@@ -149,13 +171,12 @@ def test_a_user_who_is_deleted_and_made_again_is_not_blamed() -> None:
     with the_store().imap("") as admin:
         for again in range(2):
             if again:
-                admin.run("DELETE", "user/rex")
+                drop(admin, "rex")
             admin.run("CREATE", "user/rex")
             admin.run("CREATE", "user/rex/B")
-            admin.run("SETACL", "user/rex", str(lab.var("cyrus_admin_user")), "lrswipkxtecda")
     lab.ssh(MASTER, f"systemctl start {UNIT}")
     lab.until(lambda: equal("rex") and len(inboxes(REPLICA, ["rex"])) == 1, 10, what="rex")
     assert not any("rex" in name for name in quarantine())
     with the_store().imap("") as admin:
-        admin.run("DELETE", "user/rex")
+        drop(admin, "rex")
     lab.until(lambda: not inboxes(REPLICA, ["rex"]), 10, what="rex gone")
