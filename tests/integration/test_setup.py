@@ -89,9 +89,11 @@ def replicates(seconds: float = 40) -> bool:
 
 
 def starts(host: str) -> str:
-    return lab.ssh(
+    shown = lab.ssh(
         host, "systemctl show -p Id,ActiveEnterTimestampMonotonic cyrus-imapd 'cyrus-*@*'"
     ).stdout
+    # systemd names units that a pattern fits in no order.
+    return "\n\n".join(sorted(shown.strip().split("\n\n")))
 
 
 @contextmanager
