@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 import shutil
@@ -65,8 +66,13 @@ def _owner(settings: Settings) -> str | None:
 def _secrets(settings: Settings) -> dict[str, str]:
     """Return the lab's passwords, which last as long as the lab."""
     path = settings.state / "secrets.json"
-    if not path.exists():
-        names = ("lab_user_password", "cyrus_admin_password")
-        write(path, json.dumps({name: secrets.token_urlsafe(18) for name in names}))
-    found: dict[str, str] = json.loads(path.read_text())
+    found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    made = {
+        "lab_user_password": secrets.token_urlsafe(18),
+        "cyrus_admin_password": secrets.token_urlsafe(18),
+        "lab_dns_secret": base64.b64encode(secrets.token_bytes(32)).decode(),
+    }
+    if made.keys() - found.keys():
+        found = {**made, **found}
+        write(path, json.dumps(found))
     return found

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from .plan import DOMAIN, address_of
+from .plan import DNS_ALGORITHM, DNS_KEY, DOMAIN, SERVICE, address_of
 
 USERS = ("anna", "anna.meier", "ben", "carla", "dieter", "eva", "o.hara", "zoe")
 _STORE = ("imap1", "imap2", "imap3")
@@ -62,6 +62,7 @@ def inventory(
             # Without it a user's name has no dots.
             "cyrus_imapd_settings": {"unixhierarchysep": "yes"},
             "cyrus_services": _SERVICES,
+            "cyrus_traffic": _traffic(hosts, network),
         },
     }
     variables = {
@@ -74,6 +75,7 @@ def inventory(
         "lab_user_password": lab["lab_user_password"],
         "cyrus_admin_user": "cyrus",
         "cyrus_admin_password": lab["cyrus_admin_password"],
+        "lab_dns_secret": lab["lab_dns_secret"],
     }
     groups = {
         "cyrus": {"children": {"store1": store}},
@@ -81,6 +83,24 @@ def inventory(
         "lab_dns": {"hosts": members(("ns1",))},
     }
     return "---\n" + "\n".join(_yaml({"all": {"vars": variables, "children": groups}})) + "\n"
+
+
+def _traffic(hosts: Sequence[str], network: IPv4Network) -> list[Tree]:
+    """Return how the store's name is pointed at its master."""
+    if "ns1" not in hosts:
+        return [{"driver": "hosts_file", "name": SERVICE, "hosts": ["cyrus_mta"]}]
+    dns = {
+        "driver": "dns",
+        "zone": DOMAIN,
+        "name": SERVICE,
+        "server": str(address_of(network, "ns1")),
+        "key_name": DNS_KEY,
+        "key_algorithm": DNS_ALGORITHM,
+        "key_secret": "{{ lab_dns_secret }}",
+        "ttl": 300,
+        "ttl_low": 5,
+    }
+    return [dns]
 
 
 def owner(text: str) -> str | None:

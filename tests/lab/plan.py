@@ -13,6 +13,10 @@ from ipaddress import IPv4Address, IPv4Network
 from .errors import LabError
 
 DOMAIN = "lab.test"
+# Where clients and delivery hosts find the store's master.
+SERVICE = f"store1.{DOMAIN}"
+DNS_KEY = "store1"
+DNS_ALGORITHM = "hmac-sha256"
 RELEASES = ("bullseye", "bookworm", "trixie", "sid")
 DEFAULT_RELEASE = "bookworm"
 CONTROLLER = 254

@@ -13,7 +13,12 @@ from tests.lab.inventory import inventory, known_hosts, owner, ssh_arguments
 from tests.lab.plan import HOSTS
 
 NETWORK = IPv4Network("198.51.100.0/24")
-LAB = {"lab_id": "lab2", "lab_user_password": "p: #w", "cyrus_admin_password": "{x}"}
+LAB = {
+    "lab_id": "lab2",
+    "lab_user_password": "p: #w",
+    "cyrus_admin_password": "{x}",
+    "lab_dns_secret": "c2VjcmV0",
+}
 
 
 def test_inventory() -> None:
@@ -29,6 +34,9 @@ def test_inventory() -> None:
     assert everything["vars"]["lab_user_password"] == "p: #w"
     assert everything["vars"]["cyrus_admin_password"] == "{x}"
     assert everything["vars"]["lab_users"][0] == "anna"
+    (dns,) = store["vars"]["cyrus_traffic"]
+    assert dns["server"] == "198.51.100.31"
+    assert dns["key_secret"] == "{{ lab_dns_secret }}"
 
 
 def test_only_the_hosts_there_are() -> None:
@@ -36,6 +44,9 @@ def test_only_the_hosts_there_are() -> None:
     groups = yaml.safe_load(text)["all"]["children"]
     assert list(groups["cyrus"]["children"]["store1"]["hosts"]) == ["imap1"]
     assert groups["cyrus_mta"]["hosts"] == {}
+    # Without a name server the delivery hosts are told in their own files.
+    (traffic,) = groups["cyrus"]["children"]["store1"]["vars"]["cyrus_traffic"]
+    assert traffic == {"driver": "hosts_file", "name": "store1.lab.test", "hosts": ["cyrus_mta"]}
 
 
 def test_an_inventory_of_somebody_else_has_no_owner() -> None:
