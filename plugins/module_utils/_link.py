@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 DIR = "/etc/cyrus-replication"
 
@@ -50,11 +50,11 @@ def client(local: str, port: int, address: str, remote_port: int, peer: str) -> 
     )
 
 
-def server(address: str, upstream: str, ports: Mapping[int, str]) -> str:
-    """A replica's end: TLS ports that let only the host named `upstream` through."""
+def server(address: str, peers: Sequence[str], ports: Mapping[int, str]) -> str:
+    """An end that answers: TLS ports that let only the hosts named `peers` through."""
     any_address = ":::" if _is_ipv6(address) else ""
+    allowed = "".join(f"checkHost = {peer}\n" for peer in peers)
     return _COMMON + "".join(
-        f"\n[port{port}]\naccept = {any_address}{port}\n"
-        f"connect = {target}\ncheckHost = {upstream}\n"
+        f"\n[port{port}]\naccept = {any_address}{port}\nconnect = {target}\n{allowed}"
         for port, target in ports.items()
     )

@@ -29,6 +29,9 @@ SASLDB = f"{CONFIG_DIR}/sasldb2"
 PRIVATE_DIR = "/run/cyrus/private"
 CSYNC_SOCKET = f"{PRIVATE_DIR}/csync"
 IMAP_SOCKET = f"{PRIVATE_DIR}/imap"
+GUARD_SOCKET = "/run/cyrus-replication/guard.sock"
+# No channel can have this name.
+GUARD_LINK = "guard-answer"
 CSYNC_PORT = 2005
 FIRST_CHANNEL_ADDRESS = ipaddress.IPv4Address("127.0.0.2")
 FIRST_CHANNEL_PORT = 12005
@@ -62,6 +65,7 @@ class Store:
     link: str = "tls"
     link_port: int = 2015
     link_admin_port: int = 2016
+    guard_port: int = 2017
     admin_user: str = "cyrus"
     replication_user: str = "replication"
 
@@ -203,7 +207,7 @@ def _receiving(
         services = {"replcsync": f'cmd="sync_server" listen="127.0.0.1:{CSYNC_PORT}"'}
         link = _link.server(
             store.host(me).address,
-            master,
+            [master],
             {store.link_port: f"127.0.0.1:{CSYNC_PORT}", store.link_admin_port: IMAP_SOCKET},
         )
         return Plan(settings, absent, services, [], {"server": link})
@@ -240,6 +244,15 @@ def _quiet(site: Mapping[str, str], version: tuple[int, ...]) -> dict[str, str]:
     return settings
 
 
+def _answering(store: Store, me: str) -> dict[str, str]:
+    """The end at which a host of any role tells the others what it is."""
+    if store.link == "plain":
+        return {}
+    others = [host.name for host in store.hosts if host.name != me]
+    ports = {store.guard_port: GUARD_SOCKET}
+    return {GUARD_LINK: _link.server(store.host(me).address, others, ports)}
+
+
 def plan(
     store: Store,
     me: str,
@@ -265,4 +278,5 @@ def plan(
         "privimap": f'cmd="imapd" listen="{IMAP_SOCKET}"',
         **part.services,
     }
-    return replace(part, settings=settings, services=services)
+    links = {**part.links, **_answering(store, me)}
+    return replace(part, settings=settings, services=services, links=links)

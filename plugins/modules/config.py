@@ -68,6 +68,10 @@ options:
         description: Port of a replica for comparisons.
         type: int
         default: 2016
+      guard_port:
+        description: Port at which each host tells the others its role and epoch.
+        type: int
+        default: 2017
       admin_user:
         description: Cyrus administrator.
         type: str
@@ -194,6 +198,7 @@ STORE = {
     "link": {"type": "str", "choices": ["tls", "plain"], "default": "tls"},
     "link_port": {"type": "int", "default": 2015},
     "link_admin_port": {"type": "int", "default": 2016},
+    "guard_port": {"type": "int", "default": 2017},
     "admin_user": {"type": "str", "default": "cyrus"},
     "replication_user": {"type": "str", "default": "replication"},
 }

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from ansible_collections.mailops.cyrus.plugins.module_utils import _store
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
@@ -58,7 +60,16 @@ def test_old_version_gets_no_option_that_it_does_not_know() -> None:
 def test_fenced_host_neither_sends_nor_receives() -> None:
     plan = _store.plan(store(), "imap2", "fenced", "imap1", {}, V3_6)
     assert set(plan.services) == {"privcsync", "privimap"}
-    assert (plan.links, plan.channels, plan.settings["sync_log"]) == ({}, [], "0")
+    assert (set(plan.links), plan.channels) == ({"guard-answer"}, [])
+    assert plan.settings["sync_log"] == "0"
+
+
+@pytest.mark.parametrize("role", ["master", "replica", "fenced"])
+def test_a_host_of_any_role_answers_all_others(role: str) -> None:
+    link = _store.plan(store(), "imap1", role, "imap1", {}, V3_6).links["guard-answer"]
+    assert "accept = 2017\nconnect = /run/cyrus-replication/guard.sock\n" in link
+    assert re.findall("checkHost = (.*)", link) == ["imap2", "imap3"]
+    assert "verifyChain = yes" in link
 
 
 @pytest.mark.parametrize(
