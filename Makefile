@@ -40,9 +40,9 @@ lab-up: need-root venv ## Boot the lab's bare hosts; may be run again at any tim
 	$(BIN)/python -m tests.lab up
 
 .PHONY: lab-store
-lab-store: lab-up ## The lab with a replicating store and mail in it
+lab-store: lab-up ## The lab with a replicating store, mail in it, a mail exchanger and a name server
 	$(PLAY) mailops.cyrus.setup
-	$(BIN)/python -m tests.lab.mail
+	$(BIN)/python -m tests.lab.site
 
 .PHONY: lab-down
 lab-down: need-root venv ## Remove the lab

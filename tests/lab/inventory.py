@@ -12,7 +12,15 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from .plan import DNS_ALGORITHM, DNS_KEY, DOMAIN, SERVICE, address_of
+from .plan import (
+    DNS_ALGORITHM,
+    DNS_KEY,
+    DOMAIN,
+    MTA_TRANSPORT,
+    PROBE_USER,
+    SERVICE,
+    address_of,
+)
 
 USERS = ("anna", "anna.meier", "ben", "carla", "dieter", "eva", "o.hara", "zoe")
 _STORE = ("imap1", "imap2", "imap3")
@@ -63,6 +71,7 @@ def inventory(
             "cyrus_imapd_settings": {"unixhierarchysep": "yes"},
             "cyrus_services": _SERVICES,
             "cyrus_traffic": _traffic(hosts, network),
+            **_deliveries(hosts),
         },
     }
     variables = {
@@ -101,6 +110,17 @@ def _traffic(hosts: Sequence[str], network: IPv4Network) -> list[Tree]:
         "ttl_low": 5,
     }
     return [dns]
+
+
+def _deliveries(hosts: Sequence[str]) -> Tree:
+    """Return how mail comes to the store."""
+    if "mx1" not in hosts:
+        return {"cyrus_mta_driver": "none"}
+    return {
+        "cyrus_mta_driver": "postfix",
+        "cyrus_mta_transports": [MTA_TRANSPORT],
+        "cyrus_probe_recipient": f"{PROBE_USER}@{DOMAIN}",
+    }
 
 
 def owner(text: str) -> str | None:

@@ -31,6 +31,7 @@ PACKAGES = (
     "cyrus-imapd",
     "cyrus-pop3d",
     "cyrus-replication",
+    "exim4-daemon-light",
     "libsasl2-modules",
     "libsasl2-modules-db",
     "nftables",

@@ -15,6 +15,10 @@ from .errors import LabError
 DOMAIN = "lab.test"
 # Where clients and delivery hosts find the store's master.
 SERVICE = f"store1.{DOMAIN}"
+# The way of the store's mail on the mail exchanger, and a domain whose mail goes elsewhere.
+MTA_TRANSPORT = "store1"
+OTHER_DOMAIN = "other.test"
+PROBE_USER = "probe"
 DNS_KEY = "store1"
 DNS_ALGORITHM = "hmac-sha256"
 RELEASES = ("bullseye", "bookworm", "trixie", "sid")

@@ -30,6 +30,8 @@ def test_inventory() -> None:
     assert store["vars"]["cyrus_master"] == "imap1"
     assert store["hosts"] == {f"imap{n}": {"ansible_host": f"198.51.100.1{n}"} for n in (1, 2, 3)}
     assert list(everything["children"]["cyrus_mta"]["hosts"]) == ["mx1"]
+    assert store["vars"]["cyrus_mta_transports"] == ["store1"]
+    assert store["vars"]["cyrus_probe_recipient"] == "probe@lab.test"
     assert list(everything["children"]["lab_dns"]["hosts"]) == ["ns1"]
     assert everything["vars"]["lab_user_password"] == "p: #w"
     assert everything["vars"]["cyrus_admin_password"] == "{x}"
