@@ -191,12 +191,34 @@ def unit_state(channel: str) -> str:
         return "unknown"
 
 
+def last_full_check(channel: str, epoch: int) -> str:
+    """When the last comparison of a channel began (ISO 8601), if all was found equal in this epoch;
+    an error that says why there is none to rest on."""
+    parity = _last_parity(channel)
+    if parity is None:
+        raise ReplicationError(f"channel {channel} was never compared in full")
+    if parity["in_sync"] is not True:
+        raise ReplicationError(f"the last comparison of channel {channel} did not find all equal")
+    if parity.get("epoch") != epoch:
+        raise ReplicationError(
+            f"the last comparison of channel {channel} was in epoch {parity.get('epoch')}, now it "
+            f"is epoch {epoch}"
+        )
+    doubt = _doubt.read(channel)
+    if doubt is not None and doubt.since >= parity["started"]:
+        raise ReplicationError(
+            f"the last comparison of channel {channel} is in doubt: {doubt.reason}"
+        )
+    return str(parity["started"])
+
+
 def _last_parity(channel: str) -> dict[str, Any] | None:
     path = os.path.join(PARITY_DIR, f"{channel}.json")
     if not os.path.exists(path):
         return None
     try:
         found: dict[str, Any] = json.loads(_files.read(path))
-        return {**found, "in_sync": found["in_sync"], "started": found["started"]}
+        _state.seconds(found["started"])
+        return {**found, "in_sync": found["in_sync"]}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ReplicationError(f"{path} can't be read ({error}): remove it") from error

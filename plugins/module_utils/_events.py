@@ -14,7 +14,7 @@ bytes here, those that are not UTF-8 as surrogate escapes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from . import _names
@@ -101,6 +101,12 @@ def parse(text: str | bytes) -> list[Event]:
     if torn:
         events.append(Event(UNKNOWN, (), torn))
     return events
+
+
+def stream(lines: Iterable[bytes]) -> Iterator[Event]:
+    """The same from a log's lines with their line feeds, one after the other."""
+    for line in lines:
+        yield from parse(line)
 
 
 def serialise(events: Iterable[Event]) -> bytes:

@@ -23,10 +23,17 @@ from ._install import USER
 
 _SECONDS = 5
 _MOST = 20000
+# What cyrmaster says of a process of its own.
+_DEATH = " signaled to death by "
 
 
-def failed_log_writes(cursor: str | None, channel: str) -> tuple[list[str], str | None]:
+def failed_log_writes(
+    cursor: str | None, channel: str, deaths: bool = False
+) -> tuple[list[str], str | None]:
     """What failed for a channel since `cursor`, one sentence each, and the cursor to go on from.
+
+    With `deaths` also that one of Cyrus's processes was killed, which may have stored a change
+    and not logged it.
 
     The cursor is the journal's own. None reads all that there is, and comes back as None where
     Cyrus has never had an error. Keep it over restarts, after the sentences have been noted.
@@ -40,10 +47,12 @@ def failed_log_writes(cursor: str | None, channel: str) -> tuple[list[str], str 
     done = _command.run(command, timeout=_SECONDS)
     if done.rc != 0:
         raise ReplicationError(f"the journal can't be read: {done.stderr.strip()}")
-    return parse(done.stdout, cursor, channel)
+    return parse(done.stdout, cursor, channel, deaths)
 
 
-def parse(shown: str, cursor: str | None, channel: str) -> tuple[list[str], str | None]:
+def parse(
+    shown: str, cursor: str | None, channel: str, deaths: bool = False
+) -> tuple[list[str], str | None]:
     """The same from journalctl's output, one JSON object a line."""
     # Whatever Cyrus could not do to the log; log-run is the client's.
     log = re.compile(rf"/sync/{re.escape(channel)}/log(?![\w-])")
@@ -57,6 +66,8 @@ def parse(shown: str, cursor: str | None, channel: str) -> tuple[list[str], str 
             raise ReplicationError(f"the journal can't be understood: {error}") from error
         if log.search(message):
             found[f"Cyrus lost an event ({message}): compare all with parity"] = None
+        elif deaths and _DEATH in message:
+            found[f"Cyrus may have lost an event ({message}): compare all with parity"] = None
     if len(lines) >= _MOST:
         found[
             f"the journal has more than {_MOST} errors since the last look, and a lost event may "

@@ -74,7 +74,7 @@ class State:
             return None
         if self.batch is not None:
             # No heartbeat is written while something is in hand.
-            return max(now - _seconds(self.batch.started), self._path_lag(now, beat) or 0.0)
+            return max(now - seconds(self.batch.started), self._path_lag(now, beat) or 0.0)
         return self._path_lag(now, beat)
 
     @staticmethod
@@ -88,7 +88,7 @@ class State:
         return now - beat.seen
 
 
-def _seconds(stamp: str) -> float:
+def seconds(stamp: str) -> float:
     """Since 1970, of a time in ISO 8601."""
     return float(calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")))
 

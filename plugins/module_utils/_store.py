@@ -37,6 +37,9 @@ FIRST_CHANNEL_ADDRESS = ipaddress.IPv4Address("127.0.0.2")
 FIRST_CHANNEL_PORT = 12005
 # As Cyrus writes the channel without a name in sync_log_channels.
 NAMELESS = '""'
+# What nobody replicates: it tells who was touched. It is logged to before the replicas' channels,
+# so that nothing is on its way that is not in it.
+AUDIT = "audit"
 
 # Cyrus knows these from the development version before its next release.
 _READONLY_SINCE = (3, 3)
@@ -97,6 +100,10 @@ class Store:
             if not channel:
                 raise ReplicationError(
                     f"{host.name} has no letter or digit to name a channel after: rename it"
+                )
+            if channel == AUDIT:
+                raise ReplicationError(
+                    f"the channel of {host.name} would be {AUDIT}, which is taken: rename the host"
                 )
             for other, taken in found.items():
                 if taken == channel:
@@ -174,7 +181,12 @@ def _sending(store: Store, me: str, site: Mapping[str, str], version: tuple[int,
     elif not own and switch(site.get("sync_log", "no")):
         # Naming channels would silence the one without a name, which the site uses.
         own = NAMELESS
-    settings["sync_log_channels"] = _words(own, *channels.values())
+    if AUDIT in own.split():
+        raise ReplicationError(
+            f"sync_log_channels in imapd.conf names {AUDIT}, which is taken: "
+            "give the site's own channel another name"
+        )
+    settings["sync_log_channels"] = _words(f"{AUDIT} {own}", *channels.values())
     if version >= _MAXWAIT_SINCE:
         settings["sync_reconnect_maxwait"] = "5s"
     links = {}

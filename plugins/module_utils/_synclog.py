@@ -167,6 +167,14 @@ class Owner(SyncLog):
 
     def take(self) -> bytes | None:
         """All that waits: what a predecessor left first, else the log; None where nothing does."""
+        held = self.hold()
+        if held is None:
+            return None
+        with _clear(self._run):
+            return held.read()
+
+    def hold(self) -> BinaryIO | None:
+        """What `take` takes, to be read piece by piece until `done`."""
         self._let_go()
         while True:
             with _clear(self._run):
@@ -179,9 +187,8 @@ class Owner(SyncLog):
                 # gets the lock later sees that the name is gone and writes to the new log.
                 _lock(held, self._run)
                 fcntl.lockf(held, fcntl.LOCK_UN)
-                content = held.read()
-            if content:
-                return content
+                if os.fstat(held.fileno()).st_size:
+                    return held
             self.done()
 
     def done(self) -> None:

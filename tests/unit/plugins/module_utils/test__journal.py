@@ -43,6 +43,13 @@ def test_other_errors_are_none_of_the_channel_s() -> None:
     assert _journal.parse(shown(*OTHER, None), None, "imap2") == ([], "s=1;i=4")
 
 
+def test_a_process_that_was_killed_is_told_where_it_is_asked_for() -> None:
+    death = "process type:SERVICE name:imap pid:7 signaled to death by signal 9 (Killed)"
+    assert _journal.parse(shown(death), None, "imap2") == ([], "s=1;i=0")
+    found = [f"Cyrus may have lost an event ({death}): compare all with parity"]
+    assert _journal.parse(shown(death), None, "imap2", True) == (found, "s=1;i=0")
+
+
 def test_nothing_new_keeps_the_cursor() -> None:
     assert _journal.parse("", "s=0", "imap2") == ([], "s=0")
     assert _journal.parse("", None, "imap2") == ([], None)

@@ -25,7 +25,7 @@ def store(**options: object) -> Store:
 def test_master_sends_to_every_replica_through_its_link() -> None:
     plan = _store.plan(store(), "imap1", "master", "imap1", {}, V3_6)
     assert plan.channels == ["imap2", "imap3"]
-    assert plan.settings["sync_log_channels"] == "imap2 imap3"
+    assert plan.settings["sync_log_channels"] == "audit imap2 imap3"
     assert plan.settings["imap3_sync_host"] == "127.0.0.4"
     assert plan.settings["imap3_sync_port"] == "12007"
     assert "accept = 127.0.0.4:12007\nconnect = 198.51.100.13:2015" in plan.links["imap3"]
@@ -75,10 +75,10 @@ def test_a_host_of_any_role_answers_all_others(role: str) -> None:
 @pytest.mark.parametrize(
     ("site", "channels"),
     [
-        ({}, "imap2 imap3"),
-        ({"sync_log_channels": "squatter imap3"}, "squatter imap3 imap2"),
-        ({"sync_log": "yes"}, '"" imap2 imap3'),
-        ({"sync_log": "no"}, "imap2 imap3"),
+        ({}, "audit imap2 imap3"),
+        ({"sync_log_channels": "squatter imap3"}, "audit squatter imap3 imap2"),
+        ({"sync_log": "yes"}, 'audit "" imap2 imap3'),
+        ({"sync_log": "no"}, "audit imap2 imap3"),
     ],
 )
 def test_a_site_s_own_channels_stay(site: dict[str, str], channels: str) -> None:
@@ -90,12 +90,12 @@ def test_a_site_s_own_replication_to_the_store_is_taken_over() -> None:
     site = {"sync_log": "yes", "sync_log_channels": '"" squatter', "sync_host": "imap2"}
     plan = _store.plan(store(), "imap1", "master", "imap1", site, V3_6)
     assert plan.taken_over
-    assert plan.settings["sync_log_channels"] == "squatter imap2 imap3"
+    assert plan.settings["sync_log_channels"] == "audit squatter imap2 imap3"
     elsewhere = _store.plan(
         store(), "imap1", "master", "imap1", {**site, "sync_host": "offsite"}, V3_6
     )
     assert not elsewhere.taken_over
-    assert elsewhere.settings["sync_log_channels"] == '"" squatter imap2 imap3'
+    assert elsewhere.settings["sync_log_channels"] == 'audit "" squatter imap2 imap3'
 
 
 def test_a_site_s_administrators_stay() -> None:
@@ -134,6 +134,22 @@ def test_channel_names_that_fall_together_are_refused() -> None:
     hosts = [{"name": name, "address": ""} for name in ("imap-1", "imap.1")]
     with pytest.raises(ReplicationError, match=r"imap-1 and imap\.1 would share the channel imap1"):
         Store.load({"name": "s", "hosts": hosts})
+
+
+def test_the_name_of_the_audit_is_taken() -> None:
+    hosts = [{"name": name, "address": ""} for name in ("imap1", "Audit")]
+    with pytest.raises(ReplicationError, match="the channel of Audit would be audit"):
+        Store.load({"name": "s", "hosts": hosts})
+    with pytest.raises(ReplicationError, match="names audit, which is taken"):
+        _store.plan(
+            store(), "imap1", "master", "imap1", {"sync_log_channels": "squatter audit"}, V3_6
+        )
+
+
+def test_nobody_replicates_the_audit() -> None:
+    plan = _store.plan(store(), "imap1", "master", "imap1", {}, V3_6)
+    assert "audit" not in plan.channels
+    assert not any(key.startswith("audit_") for key in plan.settings)
 
 
 def test_secrets_are_the_same_in_every_role() -> None:
