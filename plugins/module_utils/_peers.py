@@ -16,13 +16,12 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Union
 
-from . import _link, _role
+from . import _link, _role, _together
 from ._errors import ReplicationError
 from ._role import Record
 from ._store import Store
@@ -49,11 +48,18 @@ def line(record: Record | None, fenced: bool) -> bytes:
     return json.dumps({"record": described, "fenced": fenced}).encode() + b"\n"
 
 
+def failure(reason: str) -> bytes:
+    """What a host answers that can't read its own role."""
+    return json.dumps({"error": reason}).encode() + b"\n"
+
+
 def parse(data: bytes, store: str, name: str) -> Answer:
     """What the host `name` of a store has answered."""
     where = f"the answer of {name}"
     try:
         loaded: Any = json.loads(data)
+        if "error" in loaded:
+            raise ReplicationError(f"{name} does not know its role: {loaded['error']}")
         record, fenced = loaded["record"], loaded["fenced"]
         if not isinstance(fenced, bool):
             raise ValueError("fenced is neither true nor false")
@@ -92,24 +98,36 @@ def ask(store: Store, name: str, seconds: float = SECONDS) -> Answer:
 
 def ask_all(store: Store, names: Iterable[str], seconds: float = SECONDS) -> Heard:
     """Ask several hosts at once; what keeps one from an answer is in its place."""
-    heard: dict[str, Answer | ReplicationError] = {
+    names = list(names)
+
+    def heard(name: str) -> Answer | ReplicationError:
+        try:
+            return ask(store, name, seconds)
+        except ReplicationError as error:
+            return error
+
+    late = {
         name: ReplicationError(f"{name} gives no answer within {seconds:g} s") for name in names
     }
+    return {**late, **_together.ask(heard, names, seconds)}
 
-    def note(name: str) -> None:
-        try:
-            heard[name] = ask(store, name, seconds)
-        except ReplicationError as error:
-            heard[name] = error
 
-    # A name server that does not answer must not hold up what is decided here.
-    threads = [threading.Thread(target=note, args=(name,), daemon=True) for name in heard]
-    end = time.monotonic() + seconds
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, end + 0.2 - time.monotonic()))
-    return dict(heard)
+def shown(heard: Heard) -> dict[str, dict[str, Any]]:
+    """The answers as plain data."""
+    return {name: _shown(said) for name, said in sorted(heard.items())}
+
+
+def _shown(said: Answer | ReplicationError) -> dict[str, Any]:
+    if isinstance(said, ReplicationError):
+        return {"reached": False, "role": None, "epoch": None, "fenced": None, "reason": str(said)}
+    record = said.record
+    return {
+        "reached": True,
+        "role": record.role,
+        "epoch": record.epoch,
+        "fenced": said.fenced,
+        "reason": None,
+    }
 
 
 def _context() -> ssl.SSLContext:

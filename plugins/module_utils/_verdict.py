@@ -1,0 +1,139 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""What a guard concludes from what its peers say. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ._peers import Answer
+from ._role import Record
+
+ALONE = ("wait", "serve", "fence")
+
+# What is to be done: it may serve, it may serve although nobody has said so, it stays fenced until
+# an administrator releases it, it waits fenced, it is left as it is, it is fenced until a peer says
+# otherwise, it is no master any more.
+CLEAR, SERVE, HOLD, WAIT, STAY, FENCE, SUPERSEDE = (
+    "clear",
+    "serve",
+    "hold",
+    "wait",
+    "stay",
+    "fence",
+    "supersede",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the administrator has chosen; a lease of 0 is none."""
+
+    alone: str
+    lease: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be done, and why; `newer` is what supersedes this host."""
+
+    what: str
+    reason: str | None = None
+    newer: Record | None = None
+
+
+def judge(
+    record: Record,
+    answers: Iterable[Answer],
+    cleared: bool,
+    lonely: float | None,
+    settings: Settings,
+) -> Verdict:
+    """What a master has to do.
+
+    `lonely` are the seconds for which neither a peer nor a delivery host has answered, None where
+    nobody but peers could.
+    """
+    heard = sorted((answer.record for answer in answers), key=lambda other: -other.epoch)
+    for other in heard:
+        verdict = _against(record, other)
+        if verdict is not None:
+            return verdict
+    if heard:
+        return Verdict(CLEAR)
+    if not cleared:
+        return _alone(settings.alone)
+    if lonely is None or settings.lease <= 0:
+        return Verdict(STAY)
+    silent = f"neither a peer nor a delivery host has answered for {lonely:.0f} s"
+    if lonely < settings.lease:
+        return Verdict(STAY, f"{silent}: this master fences itself after {settings.lease:.0f} s")
+    return Verdict(
+        FENCE,
+        f"{silent}, so another host may have become master: mend this host's network, or release "
+        "it with the module fence if no other host was made master",
+    )
+
+
+def passed_by(record: Record | None, answers: Iterable[Answer]) -> str | None:
+    """Why a host that is no master may have missed a change of it; None where it has not."""
+    if record is None:
+        return None
+    for other in (answer.record for answer in answers):
+        if (other.epoch, other.master) != (record.epoch, record.master) and (
+            other.epoch >= record.epoch
+        ):
+            return (
+                f"{other.host} says that {other.master} is master in epoch {other.epoch}, and "
+                f"{record.host} follows {record.master} in epoch {record.epoch}: run switchover or "
+                "setup again"
+            )
+    return None
+
+
+def _against(record: Record, other: Record) -> Verdict | None:
+    """What another's record says against this master's."""
+    if other.epoch < record.epoch or (other.epoch, other.master) == (record.epoch, record.master):
+        return None
+    says = f"{other.host} says that {other.master} is master in epoch {other.epoch}"
+    if other.epoch == record.epoch:
+        return Verdict(
+            FENCE,
+            f"{says}, and so is {record.host}: find out which of them took mail, and remove the "
+            "role record of the other one",
+        )
+    if other.master == record.host:
+        return Verdict(
+            FENCE,
+            f"{says}, and its own record is of epoch {record.epoch}: was the host restored from an "
+            "old copy? Bring it back with rejoin",
+        )
+    return Verdict(
+        SUPERSEDE,
+        f"{says}, and {record.host} was it in epoch {record.epoch}: bring {record.host} back with "
+        "rejoin",
+        other,
+    )
+
+
+def _alone(alone: str) -> Verdict:
+    silent = "no peer has answered since this master was booted"
+    if alone == "serve":
+        return Verdict(SERVE, f"{silent}, and cyrus_guard_alone is serve: it serves all the same")
+    if alone == "fence":
+        return Verdict(
+            HOLD,
+            f"{silent}, and cyrus_guard_alone is fence: release it with the module fence if no "
+            "other host was made master",
+        )
+    return Verdict(
+        WAIT,
+        f"{silent}, so another host may be master by now: start a replica or mend the network, "
+        "or set cyrus_guard_alone",
+    )
