@@ -103,6 +103,32 @@ def playbook(
     return Run(done.returncode, done.stdout)
 
 
+def module(host: str, called: str, /, check: bool = False, **options: Any) -> dict[str, Any]:
+    """What one of the collection's modules returns on a host."""
+    command = [str(BIN / "ansible"), "-i", str(INVENTORY), host, "--become", "--diff"]
+    command += ["-m", f"mailops.cyrus.{called}"]
+    command += ["-a", json.dumps(options)] if options else []
+    command += ["--check"] if check else []
+    done = subprocess.run(
+        command,
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=300,
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+        },
+    )
+    plays = json.loads(done.stdout)["plays"]
+    found: dict[str, Any] = plays[0]["tasks"][0]["hosts"][host]
+    return found
+
+
 def ssh_command(host: str, command: str) -> list[str]:
     """The argv that runs a shell command on a host as root."""
     return [

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -75,28 +74,7 @@ def failing() -> Iterator[DamagedIndex]:
 
 def module(called: str, /, check: bool = False, **options: Any) -> dict[str, Any]:
     """What a module returns on the master."""
-    command = [str(lab.BIN / "ansible"), "-i", str(lab.INVENTORY), MASTER, "--become", "--diff"]
-    command += ["-m", f"mailops.cyrus.{called}"]
-    command += ["-a", json.dumps(options)] if options else []
-    command += ["--check"] if check else []
-    done = subprocess.run(
-        command,
-        check=False,
-        cwd=lab.ROOT,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        timeout=300,
-        env={
-            **os.environ,
-            "ANSIBLE_CONFIG": str(lab.ROOT / "ansible.cfg"),
-            "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
-            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
-        },
-    )
-    plays = json.loads(done.stdout)["plays"]
-    found: dict[str, Any] = plays[0]["tasks"][0]["hosts"][MASTER]
-    return found
+    return lab.module(MASTER, called, check, **options)
 
 
 def quarantine(*args: str, **extra: Any) -> lab.Run:
