@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from typing import NoReturn
 
-from . import _doubt
+from . import _doubt, _posture
 from ._errors import ReplicationError
 
 VERSION = "0.1.0"
@@ -53,7 +53,12 @@ def _replicate(channel: str) -> int:
 def _guard(moment: str) -> int:
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     if moment == "started":
-        _doubt.started(now)
+        try:
+            _doubt.started(now)
+        except ReplicationError as error:
+            # No reason for Cyrus not to start.
+            sys.stderr.write(f"cyrus-replication: {error}\n")
+        _posture.at_start()
     else:
         _doubt.ended(os.environ.get("SERVICE_RESULT", ""), now)
     return 0

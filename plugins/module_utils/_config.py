@@ -24,7 +24,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from . import _command, _cyrus_conf, _files, _imapd_conf, _role, _seed, _store, _units
+from . import (
+    _command,
+    _cyrus_conf,
+    _desired,
+    _fence,
+    _files,
+    _imapd_conf,
+    _role,
+    _seed,
+    _store,
+    _units,
+)
 from ._errors import ReplicationError
 from ._install import GROUP, Install, read_settings, site_settings
 from ._store import CONFIG_DIR, Store
@@ -75,10 +86,15 @@ class Request:
     host: str
     role: str
     master: str
-    password: str
+    # None: the secrets stay as they are.
+    password: str | None
     settings: Mapping[str, str]
     services: Mapping[str, str]
     files: Sequence[File] = ()
+    # A master that does not serve keeps its imapd.conf, and logs and replicates.
+    serving: bool = True
+    # New channels whose replica is known to have everything.
+    proven: Sequence[str] = ()
     imapd_conf: str = "/etc/imapd.conf"
     cyrus_conf: str = "/etc/cyrus.conf"
 
@@ -142,7 +158,7 @@ class Configuration:
             extra = {}
         return _cyrus_conf.render(
             text,
-            request.role,
+            request.role if request.serving else "fenced",
             self.plan.services,
             extra,
             list(request.store.channels().values()),
@@ -159,12 +175,13 @@ class Configuration:
     def files(self) -> list[File]:
         """Every file, in an order in which none names one that is not there yet."""
         request = self.request
-        secrets = _store.secrets(request.store, request.host, request.password)
         described = json.dumps(asdict(request.store), sort_keys=True, indent=1) + "\n"
+        desired = _desired.Desired(request.settings, request.services).text()
         found = [
-            *request.files,
             File(f"{CONFIG_DIR}/store.json", described, 0o640, GROUP),
-            File(_store.SECRETS, secrets, 0o640, GROUP, secret=True),
+            File(_desired.PATH, desired, 0o640, GROUP, secret=True),
+            File(_store.SECRETS, self._secrets(), 0o640, GROUP, secret=True),
+            *request.files,
         ]
         found += [
             File(f"{CONFIG_DIR}/link-{name}.conf", text, 0o640, GROUP)
@@ -180,6 +197,20 @@ class Configuration:
         found.append(File(request.imapd_conf, self.imapd, site=True))
         found.append(File(request.cyrus_conf, self.cyrus, site=True))
         return found
+
+    def _secrets(self) -> str:
+        request = self.request
+        if request.password is not None:
+            return _store.secrets(request.store, request.host, request.password)
+        kept = _files.read(_store.SECRETS)
+        if not kept:
+            raise ReplicationError(f"{_store.SECRETS} is missing: run setup")
+        return kept
+
+    def differs(self) -> bool:
+        """Whether anything would be replaced."""
+        changed = any(_needs_writing(file) for file in self.files())
+        return changed or bool(self._stale_links())
 
     def _stale_links(self) -> list[str]:
         wanted = {f"{CONFIG_DIR}/link-{name}.conf" for name in self.plan.links}
@@ -238,13 +269,7 @@ class Configuration:
             secrets = os.path.join(directory, "secrets.conf")
             trial = os.path.join(directory, "imapd.conf")
             text = self.imapd.replace(f"@include: {_store.SECRETS}\n", f"@include: {secrets}\n")
-            _files.write(
-                secrets,
-                _store.secrets(request.store, request.host, request.password),
-                0o640,
-                0,
-                gid,
-            )
+            _files.write(secrets, self._secrets(), 0o640, 0, gid)
             _files.write(trial, text, 0o640, 0, gid)
             try:
                 Install(bin_dir, trial, request.cyrus_conf, {}).run("cyr_info", "conf")
@@ -253,19 +278,20 @@ class Configuration:
                     f"Cyrus refuses the new imapd.conf, nothing was changed: {error}"
                 ) from error
 
-    def apply(self, check: bool) -> Outcome:
-        """Replace what differs; in check mode only say it."""
+    def apply(self, check: bool, backup: bool = True) -> Outcome:
+        """Replace what differs; in check mode only say it. `backup`: keep the site's old files."""
         outcome = Outcome()
         if not check:
             _directories()
-        for file in self.files():
+        for file in filter(_needs_writing, self.files()):
             old = _read(file)
-            if old == file.text and (old or os.path.exists(file.path)) and not _mode_differs(file):
-                continue
             outcome.changed_files.append(file.path)
             outcome.diff.append(_diff(file, old))
-            if not check:
-                _put(file, old, outcome)
+            if check:
+                continue
+            if backup and file.site and old:
+                outcome.backup_files.append(_keep(file.path))
+            _put(file)
         for path in self._stale_links():
             outcome.removed_files.append(path)
             if not check:
@@ -284,8 +310,8 @@ class Configuration:
         outcome.changed_files.append(CHANNELS)
         if check or self.install is None:
             return
-        new = [channel for channel in self.plan.channels if channel not in known]
         request = self.request
+        new = [name for name in self.plan.channels if name not in {*known, *request.proven}]
         settings = read_settings(request.imapd_conf)
         _seed.seed(
             Install(self.install.bin_dir, request.imapd_conf, request.cyrus_conf, settings), new
@@ -333,12 +359,18 @@ def _mode_differs(file: File) -> bool:
     return (status.st_mode & 0o7777, status.st_uid, status.st_gid) != _owner(file)
 
 
-def _put(file: File, old: str, outcome: Outcome) -> None:
-    if file.site and old:
-        backup = f"{file.path}.{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S~')}"
-        shutil.copy2(file.path, backup)
-        outcome.backup_files.append(backup)
+def _needs_writing(file: File) -> bool:
+    return _read(file) != file.text or not os.path.exists(file.path) or _mode_differs(file)
+
+
+def _put(file: File) -> None:
     _files.write(file.path, file.text, *_owner(file))
+
+
+def _keep(path: str) -> str:
+    copy = f"{path}.{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S~')}"
+    shutil.copy2(path, copy)
+    return copy
 
 
 def _diff(file: File, old: str) -> dict[str, str]:
@@ -356,6 +388,11 @@ def _diff(file: File, old: str) -> dict[str, str]:
         "before": shown(old),
         "after": shown(file.text),
     }
+
+
+def units(plan: _store.Plan, request: Request) -> list[_units.Unit]:
+    """Units of a host in the order in which they start."""
+    return [_units.Unit(**unit) for unit in unit_files(plan, request)]
 
 
 def unit_files(plan: _store.Plan, request: Request) -> list[dict[str, Any]]:
@@ -426,6 +463,7 @@ def _request(params: Mapping[str, Any]) -> Request:
         settings=_imapd_conf.as_text(params["settings"]),
         services={name: str(value or "") for name, value in params["services"].items()},
         files=[*files, *_link_files(params)],
+        serving=params["role"] != "master" or _fence.read() is None,
     )
 
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from ._errors import ReplicationError
 from ._imapd_conf import BEGIN, END, remove_block
 
-# Off while the host is no master; on again when it becomes one.
+# Off while the host is no master or is fenced; on again when it serves.
 REPLICA_MARK = "#replica# "
 # Off in every role: what it did is done by us.
 REPLACED_MARK = "#replaced# "
@@ -189,15 +189,18 @@ def is_clean(text: str) -> bool:
 
 
 def _mark(
-    entry: Entry, master: bool, extra: Collection[str], channels: Collection[str], nameless: bool
+    entry: Entry, role: str, extra: Collection[str], channels: Collection[str], nameless: bool
 ) -> str | None:
     programs = entry.programs
+    master = role == "master"
     if entry.section == "SERVICES":
         if entry.name in extra or "sync_server" in programs:
             return REPLACED_MARK
         return None if master or programs & _KEPT_ON_REPLICA else REPLICA_MARK
     if "sync_client" in programs and _runs_on(entry.command, channels, nameless):
         return REPLACED_MARK
+    if role == "fenced" and entry.section != "START":
+        return REPLICA_MARK
     if not master and programs & {"sync_client", "cyr_expire"}:
         return REPLICA_MARK
     return None
@@ -234,7 +237,7 @@ def render(
                 f"cyrus.conf, line {entry.line + 1}: rename service {entry.name}, "
                 "the collection needs this name for its own"
             )
-        mark = _mark(entry, role == "master", extra, channels, nameless)
+        mark = _mark(entry, role, extra, channels, nameless)
         if mark:
             lines[entry.line] = mark + lines[entry.line]
     services = {**own, **(extra if role == "master" else {})}

@@ -24,11 +24,17 @@ from ._errors import ReplicationError
 from ._model import Mailbox, State
 from ._session import Answer, Session, quoted, quoted_list
 
+_PREFIX = "cyrus-heartbeat-"
 _RIGHTS = "lrwi"
 _MESSAGE = "Subject: Heartbeat of mailops.cyrus\r\n\r\nIts flag tells the replication's delay.\r\n"
 _EXISTS = re.compile(rb"([0-9]+) EXISTS")
 _FLAGS = re.compile(rb"1 FETCH \(.*\bFLAGS \(([^)]*)\)")
 _MODSEQ = re.compile(rb"1 FETCH \(.*\bMODSEQ \(([0-9]+)\)")
+
+
+def is_ours(mailbox: str) -> bool:
+    """Whether a mailbox is there for a heartbeat and nothing else."""
+    return mailbox.startswith(_PREFIX)
 
 
 class Beat(NamedTuple):
@@ -50,7 +56,7 @@ class Heartbeat:
     """
 
     def __init__(self, session: Callable[[], Session], channel: str) -> None:
-        self.mailbox = f"cyrus-heartbeat-{channel}"
+        self.mailbox = f"{_PREFIX}{channel}"
         self._session = session
         self._selected: Session | None = None
         self._flagged = False

@@ -31,6 +31,10 @@ POINTS = (
     "retried",
     "released",
     "beaten",
+    "stopped",
+    "recorded",
+    "configured",
+    "reloaded",
 )
 
 _passed: Counter[str] = Counter()

@@ -170,16 +170,30 @@ def ensure(wanted: Record, reason: str, check: bool) -> tuple[Record | None, Rec
             "the role does not go back"
         )
     if not check:
-        write(wanted)
-        append_history(
-            {
-                "time": wanted.since,
-                "what": reason,
-                "from": before.master if before else None,
-                "to": wanted.master,
-                "role": wanted.role,
-                "epoch": wanted.epoch,
-                "outcome": "done",
-            }
-        )
+        _put(wanted)
+        # The record decides; a disk that is full now costs the line only.
+        with contextlib.suppress(OSError):
+            append_history(
+                {
+                    "time": wanted.since,
+                    "what": reason,
+                    "from": before.master if before else None,
+                    "to": wanted.master,
+                    "role": wanted.role,
+                    "epoch": wanted.epoch,
+                    "outcome": "done",
+                }
+            )
     return before, wanted
+
+
+def _put(wanted: Record) -> None:
+    try:
+        write(wanted)
+        found = read()
+    except OSError as error:
+        raise ReplicationError(
+            f"{RECORD} can't be written ({error.strerror}): make room or restore its folder"
+        ) from error
+    if found != wanted:
+        raise ReplicationError(f"{RECORD} does not hold what was written to it: look at the disk")

@@ -28,7 +28,7 @@ from . import _events, _files
 from ._errors import ReplicationError
 
 # In this order: a log that is renamed between the two looks is then seen at least once.
-_FILES = ("log", "log-run")
+FILES = ("log", "log-run")
 _MAX_READ = 64 * 1024 * 1024
 
 # A writer holds the lock for one write and fsync; who waits in the kernel's queue comes first, so
@@ -79,7 +79,7 @@ class SyncLog:
 
     def _open(self) -> list[BinaryIO]:
         files: list[BinaryIO] = []
-        for name in _FILES:
+        for name in FILES:
             path = os.path.join(self.folder, name)
             with contextlib.suppress(FileNotFoundError):
                 files.append(_open(path))
@@ -91,7 +91,7 @@ class SyncLog:
             owner = pwd.getpwnam(user).pw_uid
         except KeyError:
             return None
-        for path in (self.folder, *(os.path.join(self.folder, name) for name in _FILES)):
+        for path in (self.folder, *(os.path.join(self.folder, name) for name in FILES)):
             with contextlib.suppress(FileNotFoundError):
                 if os.stat(path).st_uid != owner:
                     return path
@@ -162,7 +162,7 @@ class Owner(SyncLog):
 
     def __init__(self, config_directory: str, channel: str | None) -> None:
         super().__init__(config_directory, channel)
-        self._log, self._run = (os.path.join(self.folder, name) for name in _FILES)
+        self._log, self._run = (os.path.join(self.folder, name) for name in FILES)
         self._held: BinaryIO | None = None
 
     def take(self) -> bytes | None:

@@ -14,12 +14,14 @@ import re
 import socket
 import time
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from . import _command, _doubt
+from . import _command, _doubt, _files
 from ._errors import ReplicationError
 
 CYRUS = "cyrus-imapd.service"
+# As old as the files that a running Cyrus has read again without a restart.
+RELOADED = "/run/cyrus-replication/reloaded"
 _SHOWN = (
     "Id",
     "LoadState",
@@ -81,7 +83,7 @@ def stale(listed: Iterable[str], wanted: Collection[str], patterns: Sequence[str
     return sorted({name for name in listed if ours.fullmatch(name)} - set(wanted))
 
 
-def _newest(files: Iterable[str]) -> float:
+def newest(files: Iterable[str]) -> float:
     return max((os.stat(path).st_mtime for path in files if os.path.exists(path)), default=0.0)
 
 
@@ -98,7 +100,18 @@ def _systemctl(*args: str, check: bool = True) -> str:
 def states(names: Sequence[str]) -> dict[str, State]:
     """What systemd says of each."""
     boot = time.time() - time.monotonic()
-    return parse_states(_systemctl("show", "-p", ",".join(_SHOWN), *names), boot)
+    found = parse_states(_systemctl("show", "-p", ",".join(_SHOWN), *names), boot)
+    if CYRUS in found and os.path.exists(RELOADED):
+        read = max(found[CYRUS].started, os.stat(RELOADED).st_mtime)
+        found[CYRUS] = replace(found[CYRUS], started=read)
+    return found
+
+
+def note_reload(moment: float) -> None:
+    """Cyrus has read again the files that were there at a time (seconds since 1970)."""
+    os.makedirs(os.path.dirname(RELOADED), exist_ok=True)
+    _files.overwrite(RELOADED, "", 0o644)
+    os.utime(RELOADED, (moment, moment))
 
 
 def _installed(patterns: Sequence[str]) -> set[str]:
@@ -147,6 +160,30 @@ def _bring_up(verb: str, unit: Unit, seconds: float) -> None:
     _wait(unit.name, unit.sockets, seconds)
 
 
+def active(patterns: Sequence[str]) -> list[str]:
+    """Instances of templates that run or are about to."""
+    states = "--state=active,activating,reloading"
+    listed = _systemctl("list-units", "--plain", "--no-legend", states, *patterns)
+    return [line.split()[0] for line in listed.splitlines() if line.split()]
+
+
+def stop(names: Sequence[str]) -> None:
+    """Stop units, all at once; they start again with the host."""
+    if names:
+        _systemctl("stop", *names)
+
+
+def start(names: Sequence[str]) -> None:
+    """Start units, all at once."""
+    if names:
+        _systemctl("start", *names)
+
+
+def restart(unit: Unit, seconds: float) -> None:
+    """Restart a unit and wait until it is up."""
+    _bring_up("restart", unit, seconds)
+
+
 def ensure(
     units: Sequence[Unit],
     patterns: Sequence[str],
@@ -170,7 +207,7 @@ def ensure(
             _systemctl("enable", *enable)
     for unit in units:
         # One by one: a restart of Cyrus restarts what hangs on it.
-        verb = action(states([unit.name])[unit.name], _newest(unit.files))
+        verb = action(states([unit.name])[unit.name], newest(unit.files))
         if not verb:
             continue
         done.append(f"{verb} {unit.name}")

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: role
-short_description: Keeps the record of which host of a store is master
+short_description: Keeps the record of which host of a store is master, and makes it so
 version_added: 0.1.0
 description:
   - Writes the role record of a host and adds a line to its history where the record changes.
   - The record decides who is master; the inventory names the first master only.
+  - With O(configure=true) all that follows from the record is brought about, from what C(setup) has
+    left on the host. A master has to be fenced before it is made a replica, by the module
+    M(mailops.cyrus.fence), and is not fenced any more afterwards. The same call again completes one
+    that was interrupted.
+  - Whoever calls it has looked at all hosts of the store. A host that is made master serves.
 author:
   - mailops.cyrus contributors (@mailops)
 extends_documentation_fragment:
@@ -49,6 +54,30 @@ options:
     description: What is written to the history as the cause of a change.
     type: str
     default: setup
+  configure:
+    description:
+      - Bring the host's configuration and its units into the role, instead of writing the record
+        alone.
+    type: bool
+    default: false
+  drained:
+    description:
+      - Channels whose logs have to be empty when a master is made a replica; otherwise nothing is
+        changed.
+    type: list
+    elements: str
+    default: []
+  proven:
+    description:
+      - Channels of a new master whose replicas are known to have everything. Others begin with
+        everything there is.
+    type: list
+    elements: str
+    default: []
+  timeout:
+    description: Seconds in which it has to be done, with O(configure=true).
+    type: float
+    default: 60
 """
 
 EXAMPLES = r"""
@@ -59,6 +88,17 @@ EXAMPLES = r"""
     role: replica
     master: imap1
     epoch: 1
+
+- name: Make the master that has been fenced and drained a replica of imap2
+  mailops.cyrus.role:
+    store: store1
+    host: imap1
+    role: replica
+    master: imap2
+    epoch: 2
+    reason: switchover
+    configure: true
+    drained: [imap2, imap3]
 """
 
 RETURN = r"""
@@ -70,42 +110,64 @@ previous:
   description: The record as it was, null where there was none.
   returned: success
   type: dict
+done:
+  description: What was done besides the record, with O(configure=true).
+  returned: success
+  type: list
+  elements: str
+  sample: ["write /etc/imapd.conf", "reload cyrus-imapd.service"]
+seconds:
+  description: How long it took.
+  returned: success
+  type: float
 """
 
 import dataclasses
-import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mailops.cyrus.plugins.module_utils import _role
+from ansible_collections.mailops.cyrus.plugins.module_utils import _move, _role
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+from ansible_collections.mailops.cyrus.plugins.module_utils._state import timestamp
+
+RECORD = {
+    "store": {"type": "str", "required": True},
+    "host": {"type": "str", "required": True},
+    "role": {"type": "str", "required": True, "choices": list(_role.ROLES)},
+    "master": {"type": "str", "required": True},
+    "epoch": {"type": "int", "required": True},
+}
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "store": {"type": "str", "required": True},
-            "host": {"type": "str", "required": True},
-            "role": {"type": "str", "required": True, "choices": list(_role.ROLES)},
-            "master": {"type": "str", "required": True},
-            "epoch": {"type": "int", "required": True},
+            **RECORD,
             "reason": {"type": "str", "default": "setup"},
+            "configure": {"type": "bool", "default": False},
+            "drained": {"type": "list", "elements": "str", "default": []},
+            "proven": {"type": "list", "elements": "str", "default": []},
+            "timeout": {"type": "float", "default": 60},
         },
         supports_check_mode=True,
     )
-    wanted = {k: v for k, v in module.params.items() if k != "reason"}
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    params, check = module.params, module.check_mode
+    wanted = _role.Record(since=timestamp(), **{key: params[key] for key in RECORD})
     try:
-        before, after = _role.ensure(
-            _role.Record(since=now, **wanted), module.params["reason"], module.check_mode
-        )
+        if params["configure"]:
+            move = _move.Move(wanted, params["reason"], params["drained"], params["proven"])
+            moved = _move.carry_out(move, params["timeout"], check)
+        else:
+            moved = _move.record_only(wanted, params["reason"], check)
     except ReplicationError as error:
         module.fail_json(msg=str(error))
-    previous = dataclasses.asdict(before) if before else None
-    record = dataclasses.asdict(after)
+    previous = dataclasses.asdict(moved.before) if moved.before else None
+    record = dataclasses.asdict(moved.record)
     module.exit_json(
-        changed=before != after,
+        changed=previous != record or bool(moved.done),
         record=record,
         previous=previous,
+        done=moved.done,
+        seconds=moved.seconds,
         diff={"before": previous or {}, "after": record},
     )
 

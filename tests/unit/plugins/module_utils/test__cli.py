@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.mailops.cyrus.plugins.module_utils import _cli, _doubt
+from ansible_collections.mailops.cyrus.plugins.module_utils import _cli, _doubt, _posture
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -44,21 +44,40 @@ def test_name_that_is_no_channel_is_refused(capsys: pytest.CaptureFixture[str]) 
 def test_guard_takes_systemd_s_word(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(_doubt, "started", lambda now: said.append("started"))
+    monkeypatch.setattr(_posture, "at_start", lambda: said.append("at start"))
     monkeypatch.setattr(_doubt, "ended", lambda result, now: said.append(result))
     monkeypatch.setenv("SERVICE_RESULT", "signal")
     assert _cli.main(["guard", "started"]) == 0
     assert _cli.main(["guard", "ended"]) == 0
     monkeypatch.delenv("SERVICE_RESULT")
     assert _cli.main(["guard", "ended"]) == 0
-    assert said == ["started", "signal", ""]
+    assert said == ["started", "at start", "signal", ""]
 
 
 def test_error_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(now: str) -> None:
+    def fail(result: str, now: str) -> None:
         raise ReplicationError("the disk is full: make room")
 
-    monkeypatch.setattr(_doubt, "started", fail)
-    assert _cli.main(["guard", "started"]) == 1
+    monkeypatch.setattr(_doubt, "ended", fail)
+    assert _cli.main(["guard", "ended"]) == 1
     assert capsys.readouterr().err == "cyrus-replication: the disk is full: make room\n"
+
+
+def test_start_is_held_up_by_the_posture_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def doubt(now: str) -> None:
+        raise ReplicationError("no doubt can be noted")
+
+    def posture() -> None:
+        raise ReplicationError("no role record")
+
+    monkeypatch.setattr(_doubt, "started", doubt)
+    monkeypatch.setattr(_posture, "at_start", lambda: None)
+    assert _cli.main(["guard", "started"]) == 0
+    monkeypatch.setattr(_posture, "at_start", posture)
+    assert _cli.main(["guard", "started"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == "cyrus-replication: no role record"

@@ -128,7 +128,7 @@ def test_a_file_of_bytes_is_written_as_it_is(host: Path, monkeypatch: pytest.Mon
         f"SHA-256 {hashlib.sha256(data).hexdigest()}\n",
     )
     monkeypatch.setattr(_config, "_owner", lambda file: (file.mode, os.getuid(), os.getgid()))
-    _config._put(file, "", _config.Outcome())
+    _config._put(file)
     assert (host / "library.pyz").read_bytes() == data
     assert _config._read(file) == file.text
     with pytest.raises(ReplicationError, match="is no Base64"):

@@ -1,0 +1,144 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""This host fenced, and released again. Fenced means seen to be: no client is served any more."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from . import _clearance, _cyrmaster, _ending, _fence, _posture, _proc, _role
+from ._errors import ReplicationError
+from ._fence import Fence
+from ._install import Install
+from ._proc import Process
+from ._state import timestamp
+
+# In which clients that are active see Cyrus's own notice.
+_GRACE_SECONDS = 0.5
+# What changes nothing that is replicated.
+_READERS = {
+    *("chk_cyrus", "cyr_buildinfo", "cyr_df", "cyr_info", "cyr_ls", "deliver", "mbexamine"),
+    *("mbpath", "promstatsd", "sievec", "sieved", "squatter"),
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """The fence as it is, how many processes of each service had to end, and the seconds."""
+
+    fence: Fence | None
+    changed: bool
+    seconds: float
+    ended: dict[str, int] = field(default_factory=dict)
+
+
+def fence(by: str, reason: str, seconds: float, check: bool = False) -> Done:
+    """Fence this host within some seconds; one that can't be is released again, but for the
+    guard, who must not let it serve."""
+    started = time.monotonic()
+    before = _fence.read()
+    _posture.current()
+    refuse_writers()
+    new = before is None or (by == "administrator" and before.by != by)
+    if check:
+        return Done(Fence(timestamp(), by, reason) if new else before, new, 0.0)
+    if new:
+        _fence.put(by, reason)
+    try:
+        changed, ended = settle(started + seconds)
+    except ReplicationError as error:
+        if before is not None or by == "guard":
+            raise
+        _fence.remove()
+        _open(seconds)
+        raise ReplicationError(f"{error}; the host serves again") from error
+    return Done(_fence.read(), new or changed, _since(started), ended)
+
+
+def settle(end: float) -> tuple[bool, dict[str, int]]:
+    """Make a host that must not serve one that does not; whether that changed anything, and how
+    many processes had to end."""
+    files = _posture.apply()
+    updated = _cyrmaster.update(end - time.monotonic())
+    kept = {entry.name for entry in Install.discover().services if entry.section == "SERVICES"}
+    ending = _ending.Ending(_GRACE_SECONDS)
+    ended = ending.wait(lambda: _clients(kept), end)
+    refuse_writers()
+    return bool(files or updated or ended), ended
+
+
+def release(by: str, seconds: float, force: bool = False, check: bool = False) -> Done:
+    """Let this host serve again within some seconds; `force` where no peer could be asked."""
+    started = time.monotonic()
+    record, posture = _posture.current()
+    before = _fence.read()
+    refuse_release(record, before, by, force)
+    new = before is not None or (record.role == "master" and not posture.serving)
+    if check:
+        return Done(None, new, 0.0)
+    if force and record.role == "master":
+        _clearance.grant(record.epoch)
+    _fence.remove()
+    return Done(None, _open(seconds) or new, _since(started))
+
+
+def _open(seconds: float) -> bool:
+    """The services that the host has to have now."""
+    files = _posture.apply()
+    updated = _cyrmaster.update(seconds)
+    return bool(files or updated)
+
+
+def refuse_release(record: _role.Record, before: Fence | None, by: str, force: bool) -> None:
+    """Nobody but an administrator takes back what another has done."""
+    if record.role == "fenced":
+        raise ReplicationError(
+            f"{record.host} was superseded by {record.master} in epoch {record.epoch}: "
+            "bring it back with rejoin"
+        )
+    if before is not None and before.by != by and by != "administrator":
+        raise ReplicationError(
+            f"{record.host} is fenced by {before.by} since {before.since} ({before.reason}): "
+            "release it with the module fence, state=absent"
+        )
+    if record.role == "master" and not force and not _clearance.valid(record.epoch):
+        raise ReplicationError(
+            f"{record.host} has not learned since its boot whether it is still the master: "
+            "start cyrus-guard.service, or set force to let it serve all the same"
+        )
+
+
+def refuse_writers() -> None:
+    """Programs that write and that nobody here has started; they are not killed."""
+    found = [process for process in _proc.running() if _is_foreign_writer(process)]
+    if found:
+        raise ReplicationError(
+            f"{' and '.join(map(str, found))} may be writing: wait for it, or end it"
+        )
+
+
+def _is_foreign_writer(process: Process) -> bool:
+    if process.cyrus_own or _proc.REPLICATORS in process.groups:
+        return False
+    if process.program == "ctl_mboxlist":
+        return "-d" not in process.arguments
+    return process.program not in _READERS
+
+
+def _clients(kept: set[str]) -> list[Process]:
+    main = _cyrmaster.main_pid()
+    return [
+        process
+        for process in _proc.running()
+        if process.cyrus_own and process.pid != main and process.service not in kept
+    ]
+
+
+def _since(started: float) -> float:
+    return round(time.monotonic() - started, 3)

@@ -1,0 +1,206 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""The change of role on one host.
+
+Each step looks first whether it is done already, so whatever ends this in between, the same call
+again leads to the same end. The record is written before anything follows from it; what comes
+before the record is taken back where the record can't be written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from . import (
+    _channel,
+    _clearance,
+    _config,
+    _cyrmaster,
+    _ending,
+    _endpoints,
+    _fence,
+    _fencing,
+    _heartbeat,
+    _posture,
+    _proc,
+    _role,
+    _store,
+    _units,
+)
+from ._errors import ReplicationError
+from ._install import Install
+from ._points import reach
+from ._role import Record
+from ._synclog import FILES, SyncLog
+
+TEMPLATES = ("cyrus-link@*.service", "cyrus-replicator@*.service")
+_GUARD_LINK = f"cyrus-link@{_store.GUARD_LINK}.service"
+_RECEIVING = ("replcsync", "replimap")
+_GRACE_SECONDS = 0.3
+_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Move:
+    """What a host is to be. `drained`: channels whose logs have to be empty; `proven`: channels
+    whose replica is known to have everything, others begin with everything."""
+
+    record: Record
+    reason: str
+    drained: Sequence[str] = ()
+    proven: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Moved:
+    """The record before and now, what was done, and the seconds."""
+
+    before: Record | None
+    record: Record
+    done: list[str]
+    seconds: float
+
+
+def record_only(wanted: Record, reason: str, check: bool) -> Moved:
+    """The record without what follows from it, for who brings that about himself; whoever calls
+    this has asked all hosts of the store."""
+    started = time.monotonic()
+    before, after = _role.ensure(wanted, reason, check)
+    if not check and after.role == "master":
+        _clearance.grant(after.epoch)
+    return Moved(before, after, [], round(time.monotonic() - started, 3))
+
+
+def carry_out(move: Move, seconds: float, check: bool = False) -> Moved:
+    """Bring this host into its role, its configuration and its units included."""
+    started = time.monotonic()
+    end = started + seconds
+    before = _role.read()
+    refuse(move.record, before, _fence.read())
+    done = [] if move.record.same(before) else [f"record {move.record.role}"]
+    if check:
+        return Moved(before, before if not done and before else move.record, done, 0.0)
+    if done:
+        with _still(move, end):
+            reach("stopped")
+            _role.ensure(move.record, move.reason, check=False)
+    reach("recorded")
+    done += _follow(move, end)
+    return Moved(before, _role.read() or move.record, done, round(time.monotonic() - started, 3))
+
+
+def refuse(wanted: Record, before: Record | None, fence: _fence.Fence | None) -> None:
+    """Why a host can't be brought into a role; pure."""
+    if before is None:
+        raise ReplicationError(f"{wanted.host} has no role record: run setup")
+    if wanted.same(before):
+        return
+    if before.store != wanted.store or before.host != wanted.host:
+        raise ReplicationError(
+            f"{wanted.host} has the role record of {before.host} in store {before.store}: "
+            "name the host and the store as the record does"
+        )
+    if before.epoch >= wanted.epoch:
+        raise ReplicationError(
+            f"{wanted.host} is in epoch {before.epoch}: a change of master needs a higher epoch "
+            f"than that, not {wanted.epoch}"
+        )
+    if before.role == "fenced":
+        raise ReplicationError(
+            f"{wanted.host} was superseded by {before.master} in epoch {before.epoch}: "
+            "bring it back with rejoin"
+        )
+    if wanted.role == "replica" and before.role == "master" and fence is None:
+        raise ReplicationError(f"{wanted.host} serves clients: fence it first")
+    if wanted.role == "master" and fence is not None:
+        raise ReplicationError(
+            f"{wanted.host} is fenced by {fence.by} since {fence.since} ({fence.reason}): "
+            "release it first, with the module fence, state=absent"
+        )
+
+
+@contextlib.contextmanager
+def _still(move: Move, end: float) -> Iterator[None]:
+    """Nothing replicates out of this host or into it; all runs again where the record fails."""
+    stopped = [name for name in _units.active(TEMPLATES) if name != _GUARD_LINK]
+    _units.stop(stopped)
+    try:
+        if move.record.role == "replica":
+            _refuse_left(move.drained)
+        if move.record.role == "master":
+            _end_receiving(end)
+            _forget_former_time()
+        yield
+    except ReplicationError:
+        _units.start(stopped)
+        raise
+
+
+def _refuse_left(channels: Sequence[str]) -> None:
+    """A log that is not empty has changes that nobody would replicate any more."""
+    directory = Install.discover().config_directory
+    for channel in channels:
+        waiting = SyncLog(directory, channel).waiting()
+        left = {*waiting.users, *(n for n in waiting.shared if not _heartbeat.is_ours(n))}
+        if left:
+            names = ", ".join(sorted(name or "the server" for name in left)[:_NAMED])
+            raise ReplicationError(
+                f"the log of channel {channel} is not empty, with events of {names}: "
+                "drain the channel and try again"
+            )
+
+
+def _end_receiving(end: float) -> None:
+    """Whoever still applies what came from the old master finishes it."""
+    _ending.Ending(_GRACE_SECONDS).wait(
+        lambda: [p for p in _proc.running() if p.cyrus_own and p.service in _RECEIVING], end
+    )
+
+
+def _forget_former_time() -> None:
+    """What a host knows from when it was master before: old events would be sent again, and an
+    old comparison would count."""
+    directory = Install.discover().config_directory
+    paths = []
+    for channel in _endpoints.read_store().channels().values():
+        folder = SyncLog(directory, channel).folder
+        paths += [os.path.join(folder, name) for name in FILES]
+        paths.append(os.path.join(_channel.PARITY_DIR, f"{channel}.json"))
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _follow(move: Move, end: float) -> list[str]:
+    """What follows from the record."""
+    record = move.record
+    if record.role == "master":
+        _clearance.grant(record.epoch)
+    else:
+        _clearance.withdraw()
+    done = [f"write {path}" for path in _posture.apply(move.proven)]
+    reach("configured")
+    updated = _cyrmaster.update(end - time.monotonic())
+    done += [updated] if updated else []
+    if record.role == "fenced":
+        _fencing.settle(end)
+    reach("reloaded")
+    fence = _fence.read()
+    if fence is not None and record.role != "master" and fence.by != "administrator":
+        _fence.remove()
+        done.append("remove the fence")
+    rendered = _posture.configuration()
+    units = _config.units(rendered.plan, rendered.request)
+    done += _units.ensure(units, TEMPLATES, check=False, seconds=end - time.monotonic())
+    # One that did not run before listens now as well.
+    _cyrmaster.update(end - time.monotonic())
+    return done

@@ -1,0 +1,126 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: fence
+short_description: Keeps a host of a store from serving clients and taking deliveries
+version_added: 0.1.0
+description:
+  - Fences the host on which it runs, or lets it serve again.
+  - A fenced host has no process left that serves a client, an administrator's included, no open
+    port for clients, and nothing that Cyrus runs at set times. What is under way is finished and
+    answered. Clients that are active see Cyrus's own shutdown notice.
+  - The fence outlives a restart of Cyrus and a reboot. Replication out of the host goes on.
+  - A host that can't be fenced, as while another program writes mailboxes, serves again.
+author:
+  - mailops.cyrus contributors (@mailops)
+extends_documentation_fragment:
+  - mailops.cyrus.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  state:
+    description: Whether the host is to be fenced.
+    type: str
+    choices: [present, absent]
+    default: present
+  by:
+    description:
+      - Who fences or releases. Only V(administrator) releases what another has fenced.
+    type: str
+    choices: [switchover, guard, administrator]
+    default: administrator
+  reason:
+    description: Why, as C(status) shows it.
+    type: str
+    default: fenced by hand
+  force:
+    description:
+      - With O(state=absent), let a master serve that could not ask any peer since its boot whether
+        it still is the master. Look at the other hosts of the store yourself before.
+    type: bool
+    default: false
+  timeout:
+    description: Seconds in which it has to be done.
+    type: float
+    default: 30
+"""
+
+EXAMPLES = r"""
+- name: No client and no delivery on this host any more
+  mailops.cyrus.fence:
+    reason: the disk is replaced
+
+- name: Serve again
+  mailops.cyrus.fence:
+    state: absent
+"""
+
+RETURN = r"""
+fence:
+  description: The fence as it is now, null where there is none.
+  returned: success
+  type: dict
+  sample: {since: "2026-01-01T00:00:00Z", by: administrator, reason: the disk is replaced}
+ended:
+  description: How many processes of each service had to end.
+  returned: success
+  type: dict
+  sample: {imap: 12, lmtp: 2}
+seconds:
+  description: How long it took.
+  returned: success
+  type: float
+"""
+
+import dataclasses
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mailops.cyrus.plugins.module_utils import _fence, _fencing
+from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "by": {"type": "str", "choices": list(_fence.BY), "default": "administrator"},
+            "reason": {"type": "str", "default": "fenced by hand"},
+            "force": {"type": "bool", "default": False},
+            "timeout": {"type": "float", "default": 30},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        before = _fence.read()
+        if params["state"] == "absent":
+            done = _fencing.release(
+                params["by"], params["timeout"], params["force"], module.check_mode
+            )
+        else:
+            done = _fencing.fence(
+                params["by"], params["reason"], params["timeout"], module.check_mode
+            )
+    except ReplicationError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        **dataclasses.asdict(done),
+        diff={
+            "before": dataclasses.asdict(before) if before else {},
+            "after": dataclasses.asdict(done.fence) if done.fence else {},
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
