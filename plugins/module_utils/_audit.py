@@ -30,6 +30,7 @@ from ._imapd_conf import switch
 from ._install import USER, Install
 from ._store import AUDIT
 from ._synclog import Owner
+from ._touched import Touched
 
 PATH = f"{_role.STATE_DIR}/audit.json"
 _LOCK = f"{_role.STATE_DIR}/audit.lock"
@@ -43,16 +44,6 @@ _MARGIN = 300.0
 _STARTING, _GRAIN = 1.0, 0.02
 # These log no events, and some of them live as long as cyrmaster.
 _SILENT = {"idled", "master", "notifyd", "promstatsd", "ptloader"}
-
-
-@dataclass(frozen=True)
-class Touched:
-    """What was changed; `server` is whether annotations of the server were."""
-
-    users: frozenset[str] = frozenset()
-    shared: frozenset[str] = frozenset()
-    quotas: frozenset[str] = frozenset()
-    server: bool = False
 
 
 @dataclass
@@ -115,7 +106,7 @@ def collect() -> None:
         log = Owner(install.config_directory, AUDIT)
         _verify(audit, begun, install, log)
         _look_for_losses(audit)
-        audit.forget(_oldest_check(record.epoch))
+        audit.forget(_oldest_check())
         # What somebody left who was cut off, then the log.
         for _file in range(2):
             taken = log.hold()
@@ -206,12 +197,12 @@ def _look_for_losses(audit: Audit) -> None:
         audit.open(lost[-1])
 
 
-def _oldest_check(epoch: int) -> float:
+def _oldest_check() -> float:
     """When the oldest of the channels' comparisons began that somebody may ask about."""
     checks = []
     for channel in _channel.names():
         with contextlib.suppress(ReplicationError):
-            checks.append(_state.seconds(_channel.last_full_check(channel, epoch)))
+            checks.append(_state.seconds(_channel.last_full_check(channel)))
     return min(checks, default=0.0)
 
 

@@ -191,18 +191,18 @@ def unit_state(channel: str) -> str:
         return "unknown"
 
 
-def last_full_check(channel: str, epoch: int) -> str:
+def last_full_check(channel: str) -> str:
     """When the last comparison of a channel began (ISO 8601), if all was found equal in this epoch;
     an error that says why there is none to rest on."""
-    parity = _last_parity(channel)
-    if parity is None:
+    parity, record = _last_parity(channel), _role.read()
+    if parity is None or record is None:
         raise ReplicationError(f"channel {channel} was never compared in full")
     if parity["in_sync"] is not True:
         raise ReplicationError(f"the last comparison of channel {channel} did not find all equal")
-    if parity.get("epoch") != epoch:
+    if parity.get("epoch") != record.epoch:
         raise ReplicationError(
             f"the last comparison of channel {channel} was in epoch {parity.get('epoch')}, now it "
-            f"is epoch {epoch}"
+            f"is epoch {record.epoch}"
         )
     doubt = _doubt.read(channel)
     if doubt is not None and doubt.since >= parity["started"]:

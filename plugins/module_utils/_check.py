@@ -28,6 +28,7 @@ from ._model import SCRIPT_MAILBOXES_SINCE, Mailbox, State
 from ._parity import MAX_PER_MAILBOX, Difference, Tally
 from ._session import Answer, FullMailbox, Session, quoted, quoted_list
 from ._synclog import SyncLog, Waiting
+from ._touched import Touched
 
 Progress = Callable[[str, int, int], None]
 
@@ -146,7 +147,8 @@ class Check:
     """A comparison of `master` and `replica` at a level, summary or messages.
 
     `log` is the channel's log where it can be read, which tells what is on its way. `settle` is
-    how long, in seconds, the replica may take to catch up.
+    how long, in seconds, the replica may take to catch up. What is not `touched` is equal as far as
+    both sides list it; None compares all.
     """
 
     def __init__(
@@ -157,6 +159,7 @@ class Check:
         log: SyncLog | None,
         settle: float,
         progress: Progress,
+        touched: Touched | None = None,
     ) -> None:
         self._master = master
         self._replica = replica
@@ -164,6 +167,7 @@ class Check:
         self._log = log
         self._settle = settle
         self._progress = progress
+        self._touched = touched
         # Names of the master's mailboxes by their unique ids.
         self._names: dict[str, str] = {}
 
@@ -234,9 +238,13 @@ class Check:
     def _look(self, users: set[str | None] | None, verb: str) -> _Look:
         """At these users (None among them: at shared mailboxes), or at all."""
         names = frozenset(self._master.listing()), frozenset(self._replica.listing())
-        scopes = [s for s in scopes_of(names[0] | names[1]) if users is None or s.user in users]
+        wanted = names[0] | names[1] if self._touched is None else self._touched.of(*names)
+        scopes = [s for s in scopes_of(wanted) if users is None or s.user in users]
         look = _Look(names)
-        look.to_open += self._script_mailboxes(names[0] | names[1], users)
+        if self._touched is not None:
+            roots = self._touched.quotas
+            look.quota_roots |= {r for r in roots if users is None or _names.owner(r) in users}
+        look.to_open += self._script_mailboxes(wanted, users)
         for done, (scope, mine, copy) in enumerate(self._in_lockstep(scopes)):
             self._compare_scope(look, scope, mine, copy)
             self._progress("users and groups of shared mailboxes " + verb, done + 1, len(scopes))
@@ -244,6 +252,8 @@ class Check:
         self._open_mailboxes(look, verb)
         self._compare_quotas(look)
         self._compare_server_annotations(look)
+        if self._touched is not None:
+            self._learn_names(look)
         lone = look.lone_users
         look.found = [self._named(d) for d in look.found if not self._is_leftover(d, lone)]
         return look
@@ -281,13 +291,7 @@ class Check:
         ours = [line for answer in mine for line in answer.lines]
         theirs = [line for answer in copy for line in answer.lines]
         mailboxes = [line for line in ours if line.startswith(b"MAILBOX ")]
-        for line in mailboxes:
-            found = _UNIQUE_ID.match(line)
-            if found:
-                uniqueid, name = (
-                    word.decode("utf-8", "surrogateescape") for word in found.groups()
-                )
-                self._names[uniqueid] = name.strip('"')
+        self._note_names(mailboxes)
         look.tally.users += scope.user is not None
         if ours == theirs and len(mailboxes) == len(scope.names) and self._is_plain(look, ours):
             look.tally.mailboxes += len(mailboxes)
@@ -355,6 +359,24 @@ class Check:
             return difference.master is None and difference.field not in self._names
         of_user = difference.kind == "quota_limit" or _names.is_sieve(difference.mailbox or "")
         return of_user and difference.user in lone_users
+
+    def _learn_names(self, look: _Look) -> None:
+        """Of mailboxes that were not read, but of which somebody has seen something."""
+        seen = {d.field.rpartition(" ")[2] for d in look.found if d.kind == "seen"}
+        unknown = sorted(seen - self._names.keys())
+        for start in range(0, len(unknown), _NAMES_PER_REQUEST):
+            request = "UNIQUEIDS " + quoted_list(unknown[start : start + _NAMES_PER_REQUEST])
+            for answer in self._master.session.ask([request]):
+                self._note_names(answer.lines)
+
+    def _note_names(self, lines: Iterable[bytes]) -> None:
+        for line in lines:
+            found = _UNIQUE_ID.match(line)
+            if found:
+                uniqueid, name = (
+                    word.decode("utf-8", "surrogateescape") for word in found.groups()
+                )
+                self._names[uniqueid] = name.strip('"')
 
     def _named(self, difference: Difference) -> Difference:
         """Seen state is told by a mailbox's unique id; an administrator wants its name."""

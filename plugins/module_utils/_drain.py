@@ -15,13 +15,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import _channel, _control, _pair, _quarantine, _role, _state, _steer
+from . import _audit, _channel, _control, _pair, _quarantine, _role, _state, _steer
 from ._errors import ReplicationError
 from ._install import USER, Install
 from ._synclog import SyncLog
+from ._touched import Touched
 
 _POLL_SECONDS = 0.2
 _ANSWER_SECONDS = 10.0
@@ -29,36 +31,73 @@ _ANSWER_SECONDS = 10.0
 _LAST_SECONDS = 5.0
 # So many names are listed of each kind; the report has them all.
 _NAMED = 10
+# From here on GET UNIQUEIDS is safe.
+_TELLS_BY_ID = (3, 5)
 
 
 @dataclass(frozen=True)
 class Left:
     """What keeps a channel from being drained, a sentence each; none where it is drained.
 
-    `report` is the document of the comparison, None where it did not come to that.
+    `report` is the document of the comparison, None where it did not come to that; `compared` says
+    how much it was about.
     """
 
     reasons: tuple[str, ...]
     report: dict[str, Any] | None = None
+    compared: Compared | None = None
 
 
-def drain(channel: str, timeout: float) -> Left:
-    """Wait until the channel is drained, `timeout` seconds at most; what is left then."""
+@dataclass(frozen=True)
+class Compared:
+    """`scope` is all or touched; `why` is why it was not what was asked for."""
+
+    scope: str
+    users: int
+    mailboxes: int
+    why: str | None
+
+
+def drain(channel: str, timeout: float, compare: str = "all") -> Left:
+    """Wait until the channel is drained, `timeout` seconds at most; what is left then.
+
+    `compare` is all, touched (since the last full comparison), or none: then it is enough that all
+    that was logged by now has come through.
+    """
     end = time.monotonic() + timeout
     try:
         pair = _pair.pair_of(_options(channel, timeout))
         log = SyncLog(Install.discover().config_directory, channel)
+        if compare == "none":
+            return Left(_catch_up(channel, log, end))
         left = _wait(channel, log, end)
         if left:
             return Left(left)
+        touched, why = _touched(channel) if compare == "touched" else (None, None)
         settle = max(0.0, end - time.monotonic())
-        report = _pair.check(replace(pair, settle=settle), _in_silence)
+        report = _pair.check(replace(pair, settle=settle), _in_silence, touched)
+        tally = report["compared"]
+        compared = Compared(
+            "all" if touched is None else "touched", tally["users"], tally["mailboxes"], why
+        )
         if report["in_sync"] is not True:
-            return Left(tuple(_unequal(report)), report)
+            return Left(tuple(_unequal(report)), report, compared)
         # What was logged meanwhile was no part of it.
-        return Left(_wait(channel, log, max(end, time.monotonic() + _LAST_SECONDS)), report)
+        left = _wait(channel, log, max(end, time.monotonic() + _LAST_SECONDS))
+        return Left(left, report, compared)
     except ReplicationError as error:
         return Left((str(error),))
+
+
+def _touched(channel: str) -> tuple[Touched | None, str | None]:
+    """What was touched since all was equal, or why that is not known."""
+    try:
+        if Install.discover().version < _TELLS_BY_ID:
+            raise ReplicationError("this version of Cyrus does not tell mailboxes by their ids")
+        _audit.collect()
+        return _audit.touched_since(_channel.last_full_check(channel)), None
+    except ReplicationError as error:
+        return None, str(error)
 
 
 def _options(channel: str, timeout: float) -> dict[str, Any]:
@@ -79,6 +118,19 @@ def _options(channel: str, timeout: float) -> dict[str, Any]:
 
 def _in_silence(_what: str, _done: int, _total: int) -> None:
     """Nobody watches this comparison."""
+
+
+def _catch_up(channel: str, log: SyncLog, end: float) -> tuple[str, ...]:
+    """Until what was logged by now is done, or the time is up; what is left then."""
+    with closing(log.mark()) as mark:
+        while True:
+            _refuse_hopeless(channel, log)
+            left = (*_replicator(channel, idle=False), *_kept(channel))
+            if not mark.passed():
+                left += (f"what was logged to {log.folder} until now is not done yet",)
+            if not left or time.monotonic() >= end:
+                return left
+            time.sleep(_POLL_SECONDS)
 
 
 def _wait(channel: str, log: SyncLog, end: float) -> tuple[str, ...]:
@@ -111,12 +163,16 @@ def _waiting(channel: str, log: SyncLog) -> Iterator[str]:
             waiting = log.waiting()
             yield f"{path} is there, with events of {_some(waiting.users | waiting.shared)}"
             break
-    yield from _replicator(channel)
+    yield from _replicator(channel, idle=True)
+    yield from _kept(channel)
+
+
+def _kept(channel: str) -> Iterator[str]:
     for entry in _quarantine.load(channel):
         yield f"{entry.name or entry.scope} is in quarantine: {entry.reason}"
 
 
-def _replicator(channel: str) -> Iterator[str]:
+def _replicator(channel: str, idle: bool) -> Iterator[str]:
     try:
         _control.ask(channel, {"do": "status"}, _ANSWER_SECONDS)
         state = _state.load(channel)
@@ -126,7 +182,7 @@ def _replicator(channel: str) -> Iterator[str]:
     if state is None or state.state != "running":
         reason = f": {state.reason}" if state and state.reason else ""
         yield f"channel {channel} is {state.state if state else 'starting'}{reason}"
-    elif state.batch is not None:
+    elif idle and state.batch is not None:
         yield f"{state.batch.events} events are in hand since {state.batch.started}"
     elif state.lag(time.time()) is None:
         yield "no heartbeat has come through yet, so it is not known whether the log is written"

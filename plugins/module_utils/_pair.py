@@ -26,6 +26,7 @@ from ._report import Subject
 from ._session import Session
 from ._store import NAMELESS
 from ._synclog import SyncLog
+from ._touched import Touched
 from ._wire import Endpoint
 
 
@@ -88,19 +89,19 @@ def _replica(given: Mapping[str, Any], channel: str | None, install: Install | N
     return endpoint
 
 
-def check(pair: Pair, progress: Progress) -> dict[str, Any]:
-    """The document of the contract."""
+def check(pair: Pair, progress: Progress, touched: Touched | None = None) -> dict[str, Any]:
+    """The document of the contract; of what was touched, where that is given."""
     begun = time.time()
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begun))
     clock = time.monotonic()
     try:
-        findings = _compare(pair, progress)
+        findings = _compare(pair, progress, touched)
     except ReplicationError as error:
         findings = Findings(unknown=[Unknown("store", str(error))])
     return _report.document(pair.subject, findings, started, time.monotonic() - clock)
 
 
-def _compare(pair: Pair, progress: Progress) -> Findings:
+def _compare(pair: Pair, progress: Progress, touched: Touched | None) -> Findings:
     with closing(Session(pair.master)) as master, closing(Session(pair.replica)) as replica:
         if master.is_same_server(replica):
             raise ReplicationError(
@@ -112,7 +113,8 @@ def _compare(pair: Pair, progress: Progress) -> Findings:
             Side(pair.replica.name, replica, _listing(pair.replica, replica)),
         )
         log, unread = _readable(pair.log)
-        findings = Check(*sides, pair.subject.level, log, pair.settle, progress).run()
+        level = pair.subject.level
+        findings = Check(*sides, level, log, pair.settle, progress, touched).run()
         findings.unknown += unread
         return findings
 

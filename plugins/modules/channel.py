@@ -37,12 +37,24 @@ options:
       - V(paused) has it running without taking anything from its log, also after a restart or a
         reboot, until it is V(started).
       - V(drained) waits until the log is gone, nothing is in hand and nothing in quarantine, and
-        then compares all of both servers at the level C(summary). Fails and says what is left where
-        that does not come about in time. A channel that is stopped, paused or away, and a log that
+        then compares both servers at the level C(summary). Fails and says what is left where that
+        does not come about in time. A channel that is stopped, paused or away, and a log that
         nobody writes, are never drained.
     type: str
     choices: [started, stopped, paused, drained]
     default: started
+  compare:
+    description:
+      - What V(drained) compares.
+      - V(touched) is what was changed since the last comparison by C(parity) that found all equal,
+        and both servers' lists of mailboxes. The master keeps who was changed in a log of its own,
+        so that what was dropped from the channel's log is found as well. Where that is not known,
+        all is compared, and RV(compared) says why.
+      - V(none) compares nothing, and waits only until what was logged before has been done. That is
+        no proof.
+    type: str
+    choices: [all, touched, none]
+    default: all
   timeout:
     description:
       - Seconds in which the state has to be reached, more than 0. A comparison that has begun is
@@ -70,6 +82,12 @@ EXAMPLES = r"""
     name: imap2
     state: drained
     timeout: 300
+
+- name: The same, looking only at those who were changed since the last parity
+  mailops.cyrus.channel:
+    name: imap2
+    state: drained
+    compare: touched
 """
 
 RETURN = r"""
@@ -83,6 +101,13 @@ left:
   type: list
   elements: str
   sample: ["user.anna is in quarantine: imap2 can't open it: its index there is damaged"]
+compared:
+  description:
+    - What was compared; null where it did not come to that. RV(compared.why) is why it was not what
+      O(compare) asks for.
+  returned: when O(state=drained)
+  type: dict
+  sample: {scope: touched, users: 21, mailboxes: 84, why: null}
 report:
   description:
     - The comparison, the report of M(mailops.cyrus.parity_info); null where it did not come to
@@ -91,6 +116,7 @@ report:
   type: dict
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -111,6 +137,7 @@ def main() -> None:
                 "choices": ["started", "stopped", "paused", "drained"],
                 "default": "started",
             },
+            "compare": {"type": "str", "choices": ["all", "touched", "none"], "default": "all"},
             "timeout": {"type": "float", "default": 60},
         },
         supports_check_mode=True,
@@ -121,8 +148,9 @@ def main() -> None:
         timeout = _steer.seconds(module.params["timeout"])
         _channel.replica_of(name)
         if state == "drained":
-            left = _drain.drain(name, timeout)
-            result.update(left=list(left.reasons), report=left.report)
+            left = _drain.drain(name, timeout, module.params["compare"])
+            compared = left.compared and asdict(left.compared)
+            result.update(left=list(left.reasons), report=left.report, compared=compared)
             if left.reasons:
                 raise ReplicationError(f"channel {name} is not drained: {'; '.join(left.reasons)}")
         else:

@@ -73,6 +73,9 @@ class Server:
     def _lines(self, kind: _dlist.Value, argument: _dlist.Value) -> list[bytes]:
         if isinstance(argument, list):
             names = [name for name in argument if isinstance(name, str)]
+            if kind == "UNIQUEIDS":
+                ids = {box["UNIQUEID"]: name for name, box in self.mailboxes.items()}
+                names = [ids[uniqueid] for uniqueid in names if uniqueid in ids]
             return [self._mailbox(n) for n in names if n in self.mailboxes and n not in self.hidden]
         if kind == "QUOTA":
             return [self.quotas[str(argument)]] if argument in self.quotas else []

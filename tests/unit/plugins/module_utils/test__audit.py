@@ -24,11 +24,11 @@ from ansible_collections.mailops.cyrus.plugins.module_utils import (
     _state,
     _synclog,
 )
-from ansible_collections.mailops.cyrus.plugins.module_utils._audit import Touched
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._install import Install
 from ansible_collections.mailops.cyrus.plugins.module_utils._processes import Process
 from ansible_collections.mailops.cyrus.plugins.module_utils._role import Record
+from ansible_collections.mailops.cyrus.plugins.module_utils._touched import Touched
 
 HOUR = 3600.0
 
@@ -89,8 +89,7 @@ class Master:
             raise ReplicationError(self.journal_trouble)
         return self.lost, f"{cursor}+"
 
-    def check(self, channel: str, epoch: int) -> str:
-        assert epoch == 3
+    def check(self, channel: str) -> str:
         if channel not in self.checks:
             raise ReplicationError("never")
         return self.checks[channel]

@@ -297,16 +297,19 @@ def test_doubt_before_the_first_comparison(host: Host) -> None:
 
 
 def test_last_full_check(host: Host) -> None:
-    def refusal(epoch: int = 3) -> str:
+    def refusal() -> str:
         with pytest.raises(ReplicationError) as caught:
-            _channel.last_full_check("imap2", epoch)
+            _channel.last_full_check("imap2")
         return str(caught.value)
 
-    noted = {"in_sync": True, "started": "2026-11-01T10:00:00Z", "epoch": 3}
+    epoch = host.record().epoch
+    noted = {"in_sync": True, "started": "2026-11-01T10:00:00Z", "epoch": epoch}
     assert refusal() == "channel imap2 was never compared in full"
     host.parity.write_text(json.dumps(noted))
-    assert _channel.last_full_check("imap2", 3) == noted["started"]
-    assert "was in epoch 3, now it is epoch 4" in refusal(4)
+    assert _channel.last_full_check("imap2") == noted["started"]
+    host.parity.write_text(json.dumps({**noted, "epoch": epoch - 1}))
+    assert f"was in epoch {epoch - 1}, now it is epoch {epoch}" in refusal()
+    host.parity.write_text(json.dumps(noted))
     _doubt.note("imap2", "a log could not be written", "2026-11-01T10:00:00Z")
     assert refusal().endswith("is in doubt: a log could not be written")
     host.parity.write_text(json.dumps({**noted, "in_sync": None}))

@@ -16,6 +16,7 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._session import (
     Session,
 )
 from ansible_collections.mailops.cyrus.plugins.module_utils._synclog import SyncLog, Waiting
+from ansible_collections.mailops.cyrus.plugins.module_utils._touched import Touched
 from ansible_collections.mailops.cyrus.tests.unit.plugins.module_utils.tables import (
     NONEXISTENT,
     Server,
@@ -79,7 +80,9 @@ class Lab:
         self.master.add(name, *records, **fields)
         self.replica.add(name, *records, **fields)
 
-    def check(self, level: str = "summary", settle: float = SETTLE) -> Findings:
+    def check(
+        self, level: str = "summary", settle: float = SETTLE, touched: Touched | None = None
+    ) -> Findings:
         master, replica = (
             Side(name, cast(Session, server), server.listing)
             for name, server in (("imap1", self.master), ("imap2", self.replica))
@@ -89,7 +92,7 @@ class Lab:
         def note(user: str, done: int, total: int) -> None:
             self.progress.append((user, done, total))
 
-        return Check(master, replica, level, log, settle, note).run()
+        return Check(master, replica, level, log, settle, note, touched).run()
 
 
 @pytest.fixture
@@ -426,6 +429,68 @@ def test_opened_mailbox_that_neither_side_can_open(lab: Lab) -> None:
     assert [(u.scope, u.reason) for u in findings.unknown] == [
         ("user.anna.Sent", "neither side can open it: IMAP_IOERROR")
     ]
+
+
+# -- only what was touched
+
+
+def touched(users: str = "", shared: str = "", quotas: str = "") -> Touched:
+    return Touched(*(frozenset(names.split()) for names in (users, shared, quotas)))
+
+
+def test_only_who_was_touched_is_read(lab: Lab) -> None:
+    lab.replica.add("user.ben", LAST_UID=7)
+    lab.replica.add("user.anna.Sent", record(1, "$x"))
+    findings = lab.check(touched=touched("anna"))
+    assert {d.mailbox for d in findings.differences} == {"user.anna.Sent"}
+    assert (findings.tally.users, findings.tally.mailboxes) == (1, 2)
+    assert not any("user.ben" in request for request in lab.replica.asked)
+
+
+def test_nobody_was_touched(lab: Lab) -> None:
+    findings = lab.check(touched=touched())
+    assert in_sync(findings) is True
+    assert findings.tally.mailboxes == 0
+
+
+def test_only_shared_mailboxes_that_were_touched(lab: Lab) -> None:
+    lab.both("shared.other")
+    lab.replica.add("shared.info", record(1, "$x"))
+    lab.replica.add("shared.other", LAST_UID=7)
+    findings = lab.check(touched=touched(shared="shared.info"))
+    assert {d.mailbox for d in findings.differences} == {"shared.info"}
+
+
+def test_the_lists_are_compared_whoever_was_touched(lab: Lab) -> None:
+    lab.replica.add("user.ben.More")
+    lab.replica.add("shared.more")
+    lab.master.add("user.carl")
+    findings = lab.check(touched=touched())
+    assert set(kinds(findings)) == {
+        ("mailbox", "user.ben.More", None),
+        ("mailbox", "shared.more", None),
+        ("user", None, None),
+    }
+    # Who was not touched is read as well where his list differs.
+    assert findings.tally.users == 2
+
+
+def test_limits_of_quota_roots_that_were_touched(lab: Lab) -> None:
+    lab.master.quotas["domain"] = b"QUOTA %(ROOT domain LIMIT 5)"
+    assert in_sync(lab.check(touched=touched())) is True
+    findings = lab.check(touched=touched(quotas="domain gone user.ben"))
+    assert kinds(findings) == [("quota_limit", "domain", None)]
+
+
+def test_seen_of_a_mailbox_that_was_not_touched(lab: Lab) -> None:
+    def seen(name: str) -> bytes:
+        return f"SEEN %(UNIQUEID id-{name} LASTREAD 1 LASTUID 1 LASTCHANGE 1 SEENUIDS 1)".encode()
+
+    lab.replica.meta["anna"] = [seen("user.gone"), seen("shared.info")]
+    findings = lab.check(touched=touched("anna"))
+    told = {(d.kind, d.mailbox) for d in findings.differences}
+    assert ("seen", "shared.info") in told
+    assert not any(d.field == "id-user.gone" for d in findings.differences)
 
 
 # -- many

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mailops.cyrus.plugins.module_utils import (
+    _audit,
     _channel,
     _control,
     _drain,
@@ -23,6 +24,7 @@ from ansible_collections.mailops.cyrus.plugins.module_utils import (
     _role,
     _state,
 )
+from ansible_collections.mailops.cyrus.plugins.module_utils._drain import Compared
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._events import Target, read
 from ansible_collections.mailops.cyrus.plugins.module_utils._install import Install
@@ -32,9 +34,11 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._report import Subje
 from ansible_collections.mailops.cyrus.plugins.module_utils._role import Record
 from ansible_collections.mailops.cyrus.plugins.module_utils._state import Batch, Heartbeat, State
 from ansible_collections.mailops.cyrus.plugins.module_utils._synclog import SyncLog
+from ansible_collections.mailops.cyrus.plugins.module_utils._touched import Touched
 from ansible_collections.mailops.cyrus.plugins.module_utils._wire import Endpoint
 
 START = "start the channel (module channel, name=imap2 state=started)"
+TOUCHED = {"then": Touched(frozenset({"anna"}))}
 DIFFERENCE = {"user": "anna", "mailbox": "user.anna.Sent"}
 
 
@@ -50,9 +54,13 @@ class Channel:
         os.makedirs(_state.folder("imap2"))
         self.report = {
             "in_sync": True,
+            "compared": {"users": 8, "mailboxes": 30, "messages": 0, "bytes": 0},
             **{key: [] for key in ("differences", "lagging", "unknown", "skipped")},
         }
         self.compared = 0
+        self.touched: Touched | None = None
+        self.unaudited: str | None = None
+        self.version = (3, 6, 1)
         now = time.time()
         beat = Heartbeat(10, now, now, 0.1)
         self.say(State("imap2", "imap2", "running", "2026-11-01T10:00:00Z", beat))
@@ -74,13 +82,18 @@ class Channel:
         subject = Subject(options["store"], "imap1", "imap2", options["level"], options["epoch"])
         return Pair(subject, Endpoint("imap1"), Endpoint("imap2"), None, options["settle"])
 
-    def check(self, pair: Pair, progress: Any) -> dict[str, Any]:
+    def check(self, pair: Pair, progress: Any, touched: Touched | None) -> dict[str, Any]:
         self.compared += 1
+        self.touched = touched
         progress("compared", 1, 1)
         return self.report
 
-    def drain(self) -> _drain.Left:
-        return _drain.drain("imap2", 0.05)
+    def collect(self) -> None:
+        if self.unaudited is not None:
+            raise ReplicationError(self.unaudited)
+
+    def drain(self, compare: str = "all") -> _drain.Left:
+        return _drain.drain("imap2", 0.05, compare)
 
     def reason(self) -> str:
         (reason,) = self.drain().reasons
@@ -92,11 +105,17 @@ def channel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Channel:
     monkeypatch.setattr(_state, "CHANNELS_DIR", str(tmp_path / "channels"))
     made = Channel(tmp_path)
     record = Record("store1", "imap1", "master", "imap1", 3, "2026-11-01T10:00:00Z")
-    install = SimpleNamespace(config_directory=str(tmp_path))
     monkeypatch.setattr(_role, "read", lambda: record)
     monkeypatch.setattr(_channel, "names", lambda: {"imap2": "imap2"})
     monkeypatch.setattr(_channel, "unit_state", lambda name: made.unit)
-    monkeypatch.setattr(Install, "discover", lambda: install)
+    monkeypatch.setattr(
+        Install,
+        "discover",
+        lambda: SimpleNamespace(config_directory=str(tmp_path), version=made.version),
+    )
+    monkeypatch.setattr(_audit, "collect", made.collect)
+    monkeypatch.setattr(_audit, "touched_since", lambda started: TOUCHED[started])
+    monkeypatch.setattr(_channel, "last_full_check", lambda name: "then")
     monkeypatch.setattr(_control, "ask", made.ask)
     monkeypatch.setattr(_pair, "pair_of", made.pair_of)
     monkeypatch.setattr(_pair, "check", made.check)
@@ -109,7 +128,48 @@ def channel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Channel:
 def test_drained(channel: Channel) -> None:
     left = channel.drain()
     assert (left.reasons, left.report) == ((), channel.report)
-    assert channel.compared == 1
+    assert left.compared == Compared("all", 8, 30, None)
+    assert (channel.compared, channel.touched) == (1, None)
+
+
+def test_what_was_touched_is_compared(channel: Channel) -> None:
+    left = channel.drain("touched")
+    assert left == _drain.Left((), channel.report, Compared("touched", 8, 30, None))
+    assert channel.touched == TOUCHED["then"]
+
+
+def test_all_is_compared_where_it_is_not_known_who_was_touched(channel: Channel) -> None:
+    channel.unaudited = "who was touched is not known"
+    left = channel.drain("touched")
+    assert left.compared == Compared("all", 8, 30, "who was touched is not known")
+    assert (left.reasons, channel.touched) == ((), None)
+    channel.unaudited, channel.version = None, (3, 2, 6)
+    compared = channel.drain("touched").compared
+    assert compared is not None
+    assert compared.scope == "all"
+    assert "does not tell mailboxes by their ids" in str(compared.why)
+
+
+def test_nothing_is_compared(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    channel.log.write_text("USER anna\n")
+    (reason,) = channel.drain("none").reasons
+    assert "until now is not done yet" in reason
+
+    def work(seconds: float) -> None:
+        channel.log.unlink(missing_ok=True)
+        channel.log.write_text("USER ben\n")
+        channel.say(replace(channel.state, batch=Batch(1, "2026-11-01T10:00:00Z")))
+
+    monkeypatch.setattr(time, "sleep", work)
+    assert channel.drain("none") == _drain.Left(())
+    assert channel.compared == 0
+
+
+def test_even_without_a_comparison_what_is_kept_back_counts(channel: Channel) -> None:
+    hold("user.anna")
+    assert channel.drain("none").reasons == ("user.anna is in quarantine: damaged",)
+    channel.silent = True
+    assert "does not answer" in channel.drain("none").reasons[0]
 
 
 @pytest.mark.parametrize("name", ["log", "log-run"])
@@ -172,12 +232,16 @@ def test_log_that_cyrus_cannot_write(channel: Channel, monkeypatch: pytest.Monke
     assert "/x/log does not belong to" in channel.reason()
 
 
-def test_quarantine(channel: Channel) -> None:
+def hold(mailbox: str) -> None:
     registry = Quarantine(path_of("imap2"))
-    events = [read("MAILBOX user.anna")]
-    target = Target("mailbox", "user.anna")
-    registry.hold(target, "anna", "user.anna", "damaged", None, "replicator", events, 1.0)
+    events = [read(f"MAILBOX {mailbox}")]
+    target = Target("mailbox", mailbox)
+    registry.hold(target, "anna", mailbox, "damaged", None, "replicator", events, 1.0)
     registry.save()
+
+
+def test_quarantine(channel: Channel) -> None:
+    hold("user.anna")
     assert channel.reason() == "user.anna is in quarantine: damaged"
     Path(path_of("imap2")).write_text("{")
     assert "is damaged" in channel.reason()
@@ -207,7 +271,7 @@ def test_state_that_is_not_known(channel: Channel) -> None:
 def test_what_is_logged_while_it_is_compared(
     channel: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def check(pair: Pair, progress: Any) -> dict[str, Any]:
+    def check(pair: Pair, progress: Any, touched: Any) -> dict[str, Any]:
         channel.log.write_text("USER anna\n")
         return channel.report
 
