@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 
-from . import _channel, _events, _files, _journal, _processes, _role, _state
+from . import _channel, _events, _files, _journal, _proc, _role, _state
 from ._errors import ReplicationError
 from ._imapd_conf import switch
 from ._install import USER, Install
@@ -180,9 +180,9 @@ def _verify(audit: Audit, begun: float, install: Install, log: Owner) -> None:
 def _older(after: float, until: float) -> str:
     """The processes that may have read an imapd.conf which was there between two moments."""
     return ", ".join(
-        f"{process.program}[{process.pid}]"
-        for process in _processes.cyrus()
-        if process.program not in _SILENT and after < process.started <= until
+        str(process)
+        for process in _proc.running()
+        if process.program not in _SILENT and after < _proc.started(process) <= until
     )
 
 

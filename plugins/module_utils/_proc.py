@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from dataclasses import dataclass, field
 
 from . import _cyrus_conf
 
 UNIT = "cyrus-imapd.service"
 REPLICATORS = "cyrus-replicator@"
+_TICKS = os.sysconf("SC_CLK_TCK")
 _LISTENING = "0A"
 _UNBOUND_UDP = "07"
 
@@ -84,6 +86,12 @@ def _look_at(pid: int) -> Process | None:
         _read(pid, "cgroup"),
         tuple(_words(pid, "cmdline")[1:]),
     )
+
+
+def started(process: Process) -> float:
+    """When it was started, in seconds since 1970, never too late."""
+    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return boot + process.since / _TICKS
 
 
 def call(pid: int) -> list[str]:

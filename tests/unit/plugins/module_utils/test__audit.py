@@ -19,18 +19,22 @@ from ansible_collections.mailops.cyrus.plugins.module_utils import (
     _channel,
     _files,
     _journal,
-    _processes,
+    _proc,
     _role,
     _state,
     _synclog,
 )
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._install import Install
-from ansible_collections.mailops.cyrus.plugins.module_utils._processes import Process
+from ansible_collections.mailops.cyrus.plugins.module_utils._proc import Process
 from ansible_collections.mailops.cyrus.plugins.module_utils._role import Record
 from ansible_collections.mailops.cyrus.plugins.module_utils._touched import Touched
 
 HOUR = 3600.0
+
+
+def process(pid: int, program: str, started: float) -> tuple[Process, float]:
+    return Process(pid, 0, program, None, "", ()), started
 
 
 class Master:
@@ -43,7 +47,7 @@ class Master:
         self.conf = root / "imapd.conf"
         self.settings = {"sync_log": "1", "sync_log_channels": "audit imap2"}
         self.role = "master"
-        self.processes: list[Process] = []
+        self.processes: list[tuple[Process, float]] = []
         self.lost: list[str] = []
         self.journal_trouble: str | None = None
         self.checks: dict[str, str] = {}
@@ -105,7 +109,8 @@ def master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Master:
     monkeypatch.setattr(_role, "read", made.record)
     monkeypatch.setattr(Install, "discover", made.install)
     monkeypatch.setattr(_journal, "failed_log_writes", made.failed)
-    monkeypatch.setattr(_processes, "cyrus", lambda: made.processes)
+    monkeypatch.setattr(_proc, "running", lambda: [process for process, _since in made.processes])
+    monkeypatch.setattr(_proc, "started", lambda process: dict(made.processes)[process])
     monkeypatch.setattr(_channel, "names", lambda: {"imap2": "imap2", "imap3": "imap3"})
     monkeypatch.setattr(_channel, "last_full_check", made.check)
     monkeypatch.setattr(
@@ -200,6 +205,13 @@ def test_nothing_is_kept_that_nobody_asks_for(opened: Master) -> None:
 # -- since when it is known
 
 
+def test_when_a_process_was_started() -> None:
+    with open("/proc/self/stat", encoding="utf-8") as stat:
+        since = int(stat.read().rpartition(")")[2].split()[19])
+    found = _proc.started(Process(os.getpid(), since, "imapd", None, "", ()))
+    assert os.stat("/proc/self").st_ctime - 60 * HOUR < found <= time.time()
+
+
 def test_before_it_was_opened(master: Master) -> None:
     master.collect("USER anna")
     assert "nobody has kept it" in master.why(-1)
@@ -212,11 +224,12 @@ def test_never_collected(master: Master) -> None:
 
 def test_a_process_that_has_read_an_older_imapd_conf(master: Master) -> None:
     changed = os.stat(master.conf).st_ctime
-    old = Process(7, "imapd", changed - 5)
-    master.processes = [old, Process(1, "master", changed - 9), Process(8, "lmtpd", changed + 5)]
+    old = process(7, "imapd", changed - 5)
+    master.processes = [old, process(1, "master", changed - 9), process(8, "lmtpd", changed + 5)]
     master.collect()
     assert master.why() == (
-        f"who was touched is not known now: imapd[7] may be older than {master.conf}: restart Cyrus"
+        "who was touched is not known now: imapd (process 7) may be older than "
+        f"{master.conf}: restart Cyrus"
     )
     master.clock += HOUR
     master.processes.remove(old)
@@ -227,7 +240,7 @@ def test_a_process_that_has_read_an_older_imapd_conf(master: Master) -> None:
 
 def test_a_change_of_imapd_conf_opens_it_anew(opened: Master) -> None:
     # Has read the file as it was when it was last seen to be good.
-    opened.processes = [Process(7, "imapd", opened.clock - 2 * HOUR)]
+    opened.processes = [process(7, "imapd", opened.clock - 2 * HOUR)]
     opened.conf.unlink()
     opened.configure()
     opened.collect()
@@ -241,9 +254,9 @@ def test_a_process_of_the_time_between_two_changes(opened: Master) -> None:
     opened.path.write_text(json.dumps(state))
     opened.conf.unlink()
     opened.configure()
-    opened.processes = [Process(7, "imapd", state["verified"] + 30)]
+    opened.processes = [process(7, "imapd", state["verified"] + 30)]
     opened.collect()
-    assert "imapd[7] may be older" in opened.why()
+    assert "imapd (process 7) may be older" in opened.why()
 
 
 @pytest.mark.parametrize(

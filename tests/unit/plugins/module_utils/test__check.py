@@ -435,7 +435,7 @@ def test_opened_mailbox_that_neither_side_can_open(lab: Lab) -> None:
 
 
 def touched(users: str = "", shared: str = "", quotas: str = "") -> Touched:
-    return Touched(*(frozenset(names.split()) for names in (users, shared, quotas)))
+    return Touched(frozenset(users.split()), frozenset(shared.split()), frozenset(quotas.split()))
 
 
 def test_only_who_was_touched_is_read(lab: Lab) -> None:
