@@ -1,0 +1,327 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""Deliveries to a store, held on a host that hands mail to it, and released again.
+
+What is held is noted before the first change, and the mail server's files follow from the site's
+own text and the notes alone. So a run that was cut off is completed, or undone, by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Protocol
+
+from . import _files, _role, _state
+from ._errors import ReplicationError
+
+NOTES_DIR = f"{_role.STATE_DIR}/mta"
+HOLDING, HELD, RELEASING = "holding", "held", "releasing"
+
+_STORE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_DOMAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_TRANSPORT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+# Tables whose entries stand in the setting itself.
+_SECRET = re.compile(r"((?:static|inline):).*")
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A store's deliveries, and how far their hold or their release has come.
+
+    `agents` are the mail server's services that handed the domains' mail over before.
+    """
+
+    store: str
+    driver: str
+    domains: tuple[str, ...] = ()
+    transports: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    phase: str = HOLDING
+    since: str = ""
+
+    def same(self, other: Hold) -> bool:
+        """Whether both mean the same mail."""
+        return (self.driver, self.domains, self.transports) == (
+            other.driver,
+            other.domains,
+            other.transports,
+        )
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file as it is and as it is to be; None where there is none."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+    def diff(self) -> dict[str, str]:
+        """Only the lines that change: a site's others may hold secrets."""
+        lines = difflib.unified_diff(
+            (self.before or "").splitlines(keepends=True),
+            (self.after or "").splitlines(keepends=True),
+            self.path,
+            self.path,
+            n=0,
+        )
+        return {"prepared": _SECRET.sub(r"\1********", "".join(lines))}
+
+
+@dataclass
+class Outcome:
+    """What there is now, and what was done, or would be done."""
+
+    held: bool | None
+    queued: int | None = None
+    done: list[str] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+
+class Driver(Protocol):
+    """One kind of mail server."""
+
+    name: str
+
+    def require_running(self) -> None:
+        """Refuse a mail server that does not run."""
+
+    def refuse(self, hold: Hold) -> None:
+        """Refuse what can't be held here."""
+
+    def agents(self, hold: Hold) -> Sequence[str]:
+        """The services that hand over the mail that is meant."""
+
+    def files(self, holds: Sequence[Hold]) -> Mapping[str, str | None]:
+        """The files as they have to be while these are held."""
+
+    def check_files(self) -> None:
+        """Refuse files that the mail server would not start with."""
+
+    def reload(self, hold: Hold, deadline: float) -> None:
+        """Let the mail server read its files, and let what was being handed over end."""
+
+    def holds(self, hold: Hold) -> bool:
+        """Whether the mail server holds all that is meant, as it says itself."""
+
+    def queued(self, hold: Hold) -> int:
+        """Messages in the queue for it."""
+
+    def flush(self, hold: Hold, others: Sequence[Hold]) -> None:
+        """Try the queue at once; what others hold stays."""
+
+
+def wish(store: str, driver: str, domains: Sequence[str], transports: Sequence[str]) -> Hold:
+    """What is to be held; refuses names that a mail server's files can't hold."""
+    for kind, pattern, names in (
+        ("store", _STORE, (store,)),
+        ("domain", _DOMAIN, domains),
+        ("transport", _TRANSPORT, transports),
+    ):
+        for name in names:
+            if not pattern.fullmatch(name):
+                raise ReplicationError(f"{name!r} is no name of a {kind}: correct it")
+    return Hold(
+        store,
+        driver,
+        tuple(sorted({domain.lower() for domain in domains})),
+        tuple(sorted(set(transports))),
+    )
+
+
+# -- notes
+
+
+def _path(store: str) -> str:
+    return os.path.join(NOTES_DIR, f"{store}.json")
+
+
+def noted(driver: str) -> list[Hold]:
+    """Every hold on this host, in the order of the stores."""
+    try:
+        names = sorted(os.listdir(NOTES_DIR))
+    except FileNotFoundError:
+        return []
+    paths = [os.path.join(NOTES_DIR, name) for name in names if name.endswith(".json")]
+    found = [_load(path) for path in paths]
+    for hold in found:
+        if hold.driver != driver:
+            raise ReplicationError(
+                f"store {hold.store} is held in {hold.driver} on this host, not in {driver}: "
+                "release it first, or correct cyrus_mta_driver"
+            )
+    return found
+
+
+def _load(path: str) -> Hold:
+    try:
+        values = json.loads(_files.read(path))
+        for key in ("domains", "transports", "agents"):
+            values[key] = tuple(values[key])
+        return Hold(**values)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ReplicationError(
+            f"{path} can't be read ({error}): restore it, or remove it and release the store"
+        ) from error
+
+
+def _note(hold: Hold) -> None:
+    try:
+        os.makedirs(NOTES_DIR, mode=0o755, exist_ok=True)
+        text = json.dumps(asdict(hold), sort_keys=True) + "\n"
+        _files.write(_path(hold.store), text, 0o644)
+    except OSError as error:
+        raise ReplicationError(f"{_path(hold.store)} can't be written: {error.strerror}") from error
+
+
+def _forget(store: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_path(store))
+        _files.sync_directory(NOTES_DIR)
+
+
+# -- files
+
+
+def _read(path: str) -> str | None:
+    return _files.read(path) if os.path.exists(path) else None
+
+
+def _changes(files: Mapping[str, str | None]) -> list[Change]:
+    found = (Change(path, _read(path), text) for path, text in files.items())
+    return [change for change in found if change.before != change.after]
+
+
+def _put(path: str, text: str | None) -> None:
+    path = os.path.realpath(path)
+    if text is not None:
+        old = os.stat(path) if os.path.exists(path) else None
+        mode, uid, gid = (old.st_mode & 0o7777, old.st_uid, old.st_gid) if old else (0o644, 0, 0)
+        _files.write(path, text, mode, uid, gid)
+    elif os.path.exists(path):
+        os.unlink(path)
+        _files.sync_directory(os.path.dirname(path))
+
+
+def _install(driver: Driver, changes: Sequence[Change]) -> None:
+    """Put all of them in place, or none. No file names one that is not there."""
+    ordered = sorted(changes, key=lambda change: change.after is None)
+    try:
+        for change in ordered:
+            _put(change.path, change.after)
+        driver.check_files()
+    except (OSError, ReplicationError) as error:
+        for change in reversed(ordered):
+            _put(change.path, change.before)
+        raise ReplicationError(f"nothing was changed: {error}") from error
+
+
+# -- what there is to do
+
+
+def hold(driver: Driver, wanted: Hold, check: bool, seconds: float) -> Outcome:
+    """Keep the mail in the queue. When this returns nothing is being handed over any more."""
+    driver.require_running()
+    driver.refuse(wanted)
+    before, others = _split(driver, wanted)
+    changes = _changes(driver.files([*others, wanted]))
+    settled = before is not None and before.phase == HELD and before.same(wanted)
+    if settled and not changes and driver.holds(wanted):
+        return Outcome(True, driver.queued(wanted))
+    done = [f"hold {what}" for what in (*wanted.domains, *wanted.transports)]
+    if check:
+        return Outcome(before is not None, driver.queued(wanted), done, changes)
+    deadline = time.monotonic() + seconds
+    # Once it is held, nobody can say any more who handed the domains' mail over.
+    agents = before.agents if before and before.same(wanted) else driver.agents(wanted)
+    wanted = replace(wanted, agents=tuple(agents), since=_state.timestamp())
+    _note(wanted)
+    try:
+        _install(driver, changes)
+    except ReplicationError:
+        _forget(wanted.store)
+        if before is not None:
+            _note(before)
+        raise
+    driver.reload(wanted, deadline)
+    if not driver.holds(wanted):
+        raise ReplicationError(
+            f"{driver.name} does not hold the mail of store {wanted.store} after its files were "
+            "changed: see whether another of its settings overrides "
+            + " and ".join(change.path for change in changes)
+        )
+    _note(replace(wanted, phase=HELD))
+    return Outcome(True, driver.queued(wanted), done, changes)
+
+
+def release(driver: Driver, wanted: Hold, check: bool, flush: bool, seconds: float) -> Outcome:
+    """Let the mail go again, with the files as the site had them."""
+    before, others = _split(driver, wanted)
+    changes = _changes(driver.files(others))
+    if before is None and not changes:
+        return Outcome(False, _queued(driver, wanted))
+    meant = before or wanted
+    done = [f"release {what}" for what in (*meant.domains, *meant.transports)]
+    done += ["flush the queue"] if flush else []
+    if check:
+        return Outcome(before is not None, _queued(driver, meant), done, changes)
+    driver.require_running()
+    _note(replace(meant, phase=RELEASING))
+    _install(driver, changes)
+    driver.reload(meant, time.monotonic() + seconds)
+    queued = _queued(driver, meant)
+    if flush:
+        driver.flush(meant, others)
+    _forget(meant.store)
+    return Outcome(False, queued, done, changes)
+
+
+def nothing_known(driver: str) -> dict[str, object]:
+    """What is told of a mail server that can't be asked."""
+    return {"driver": driver, "running": None, "held": None, "queued": None, "reason": None}
+
+
+def look(driver: Driver, wanted: Hold) -> dict[str, object]:
+    """What there is, and the first reason that stands against a hold; never fails."""
+    found = nothing_known(driver.name)
+    try:
+        found["running"] = False
+        driver.require_running()
+        found["running"] = True
+        before, _others = _split(driver, wanted)
+        if before is None:
+            found["held"] = False
+            driver.refuse(wanted)
+            driver.check_files()
+        else:
+            found["held"] = before.phase == HELD and driver.holds(before)
+        found["queued"] = driver.queued(before or wanted)
+    except (OSError, ReplicationError) as error:
+        found["reason"] = str(error)
+    return found
+
+
+def _split(driver: Driver, wanted: Hold) -> tuple[Hold | None, list[Hold]]:
+    """The hold of this store, and those of others."""
+    found = noted(driver.name)
+    mine = [hold for hold in found if hold.store == wanted.store]
+    return (mine[0] if mine else None), [hold for hold in found if hold.store != wanted.store]
+
+
+def _queued(driver: Driver, meant: Hold) -> int | None:
+    try:
+        return driver.queued(meant)
+    except ReplicationError:
+        return None
