@@ -66,7 +66,8 @@ def decide_master(
         decision = _role.decide(store, records, first_master)
     except ReplicationError as error:
         raise AnsibleFilterError(str(error)) from error
-    reasons = _role.stale(records, decision)
+    fences = {host: server["fence"] for host, server in servers.items() if server.get("fence")}
+    reasons = _role.stale(records, decision, fences)
     if reasons:
         raise AnsibleFilterError("; ".join(reasons))
     layouts = {

@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from . import _command, _ending, _proc, _store, _units
@@ -56,18 +57,18 @@ def main_pid() -> int | None:
     return int(done.stdout.strip() or 0) or None
 
 
-def listening(pid: int, install: Install) -> Listening:
-    """Where the services of cyrus.conf have to be found, and where cyrmaster is."""
-    ports, paths = set(), set()
-    for entry in install.services:
-        if entry.section == "SERVICES":
-            port, path = endpoint(entry)
-            ports |= {port} - {None}
-            paths |= {path} - {None}
-    return Listening(
-        _proc.Sockets(frozenset(p for p in ports if p), frozenset(p for p in paths if p)),
-        _proc.sockets(pid),
+def listening(pid: int, install: Install) -> Listening | None:
+    """Where the services of cyrus.conf have to be found, and where cyrmaster is; None where it has
+    just ended."""
+    ends = [endpoint(entry) for entry in install.services if entry.section == "SERVICES"]
+    wanted = _proc.Sockets(
+        frozenset(port for port, _path in ends if port),
+        frozenset(path for _port, path in ends if path),
     )
+    try:
+        return Listening(wanted, _proc.sockets(pid))
+    except FileNotFoundError:
+        return None
 
 
 def endpoint(entry: Entry) -> tuple[int | None, str | None]:
@@ -84,13 +85,13 @@ def endpoint(entry: Entry) -> tuple[int | None, str | None]:
     return None, None
 
 
-def update(seconds: float) -> str | None:
-    """Make a running Cyrus one that has read its files as they are; what was done for it.
+def update(end: float) -> str | None:
+    """Make a running Cyrus one that has read its files as they are; what was done for it. `end` is
+    by the monotonic clock.
 
     After a change of imapd.conf no process is left that has read the old one, since each reads it
     once, at its start.
     """
-    end = time.monotonic() + seconds
     pid = main_pid()
     if pid is None:
         return None
@@ -99,16 +100,18 @@ def update(seconds: float) -> str | None:
     read = _units.states([_units.CYRUS])[_units.CYRUS].started
     newest = _units.newest([*settings, install.cyrus_conf])
     if newest <= read:
-        _wait(pid, install, end)
+        _wait(install, end)
         return None
-    if not _may_open(pid, listening(pid, install)):
-        _units.restart(_units.Unit(_units.CYRUS, (), (_store.CSYNC_SOCKET,)), seconds)
+    state = listening(pid, install)
+    if state is None or not _may_open(pid, state):
+        _units.restart(_units.CYRUS)
+        _wait(install, end)
         return f"restart {_units.CYRUS}"
     old = []
     if _units.newest(settings) > read:
-        old = [p for p in _proc.running() if p.cyrus_own and p.service]
+        old = [process for process in _proc.running() if process.cyrus_own and process.service]
     os.kill(pid, signal.SIGHUP)
-    _wait(pid, install, end)
+    _wait(install, end)
     ending = _ending.Ending(_GRACE_SECONDS)
     ending.wait(lambda: [process for process in old if _proc.alive(process)], end)
     _units.note_reload(newest)
@@ -123,16 +126,26 @@ def _may_open(pid: int, state: Listening) -> bool:
     return not low or _proc.has_capability(pid, _CAP_NET_BIND_SERVICE)
 
 
-def _wait(pid: int, install: Install, end: float) -> None:
-    """Until it listens where it has to, and nowhere else."""
+def _wait(install: Install, end: float) -> None:
+    """Until it listens where it has to and nowhere else, and starts what is asked for."""
     while True:
-        state = listening(pid, install)
-        if not state.missing and not state.surplus:
+        wrong = list(_wrong(install))
+        if not wrong:
             return
         if time.monotonic() >= end:
-            wrong = [f"does not listen on {name}" for name in state.missing]
-            wrong += [f"still listens on {name}" for name in state.surplus]
             raise ReplicationError(
-                f"cyrmaster {', and '.join(wrong)}: look at journalctl -u {_units.CYRUS}"
+                f"cyrmaster {' and '.join(wrong)}: look at journalctl -u {_units.CYRUS}"
             )
         time.sleep(_POLL_SECONDS)
+
+
+def _wrong(install: Install) -> Iterator[str]:
+    pid = main_pid()
+    state = listening(pid, install) if pid is not None else None
+    if state is None:
+        yield "does not run"
+        return
+    yield from (f"does not listen on {name}" for name in state.missing)
+    yield from (f"still listens on {name}" for name in state.surplus)
+    if not state.missing and not _units.answers(_store.CSYNC_SOCKET):
+        yield f"does not answer on {_store.CSYNC_SOCKET}"

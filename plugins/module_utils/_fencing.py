@@ -65,7 +65,7 @@ def settle(end: float) -> tuple[bool, dict[str, int]]:
     """Make a host that must not serve one that does not; whether that changed anything, and how
     many processes had to end."""
     files = _posture.apply()
-    updated = _cyrmaster.update(end - time.monotonic())
+    updated = _cyrmaster.update(end)
     kept = {entry.name for entry in Install.discover().services if entry.section == "SERVICES"}
     ending = _ending.Ending(_GRACE_SECONDS)
     ended = ending.wait(lambda: _clients(kept), end)
@@ -91,7 +91,7 @@ def release(by: str, seconds: float, force: bool = False, check: bool = False) -
 def _open(seconds: float) -> bool:
     """The services that the host has to have now."""
     files = _posture.apply()
-    updated = _cyrmaster.update(seconds)
+    updated = _cyrmaster.update(time.monotonic() + seconds)
     return bool(files or updated)
 
 

@@ -189,7 +189,7 @@ def _follow(move: Move, end: float) -> list[str]:
         _clearance.withdraw()
     done = [f"write {path}" for path in _posture.apply(move.proven)]
     reach("configured")
-    updated = _cyrmaster.update(end - time.monotonic())
+    updated = _cyrmaster.update(end)
     done += [updated] if updated else []
     if record.role == "fenced":
         _fencing.settle(end)
@@ -200,7 +200,7 @@ def _follow(move: Move, end: float) -> list[str]:
         done.append("remove the fence")
     rendered = _posture.configuration()
     units = _config.units(rendered.plan, rendered.request)
-    done += _units.ensure(units, TEMPLATES, check=False, seconds=end - time.monotonic())
+    done += _units.ensure(units, TEMPLATES, check=False, seconds=max(0.0, end - time.monotonic()))
     # One that did not run before listens now as well.
-    _cyrmaster.update(end - time.monotonic())
+    _cyrmaster.update(end)
     return done

@@ -142,9 +142,18 @@ def decide(store: str, records: Mapping[str, Record | None], first_master: str) 
     return Decision(masters[0], epoch)
 
 
-def stale(records: Mapping[str, Record | None], decision: Decision) -> list[str]:
-    """Hosts that setup must not touch, one sentence each: their data may be the only copy."""
-    reasons = []
+def stale(
+    records: Mapping[str, Record | None],
+    decision: Decision,
+    fences: Mapping[str, Mapping[str, str]],
+) -> list[str]:
+    """Hosts that setup must not touch, one sentence each: their data may be the only copy, or
+    somebody has them in hand. `fences` are those that are there."""
+    reasons = [
+        f"{host} is fenced by {fence['by']} since {fence['since']} ({fence['reason']}): run "
+        "switchover again, or release it with the module fence, state=absent"
+        for host, fence in sorted(fences.items())
+    ]
     for host, record in sorted(records.items()):
         if record is None:
             continue

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from . import _events, _names
 from ._install import USER, Install
@@ -35,8 +35,10 @@ def lines(mailboxes: Iterable[str]) -> Iterator[str]:
             yield f"USER {_events.quote(user)}"
 
 
-def seed(install: Install, channels: Iterable[str]) -> None:
+def seed(install: Install, channels: Collection[str]) -> None:
     """Log everything that is there to channels that are new."""
+    if not channels:
+        return
     everything = list(lines(mailbox.name for mailbox in install.mailboxes()))
     if not everything:
         return

@@ -14,7 +14,7 @@ import os
 import socket
 from typing import Any
 
-from . import _command, _cyrus_conf, _doubt, _endpoints, _role
+from . import _clearance, _command, _cyrus_conf, _doubt, _endpoints, _fence, _role
 from ._install import Install, site_settings
 
 _HISTORY_SHOWN = 10
@@ -40,6 +40,8 @@ def describe(found: dict[str, Any], packages: list[str], settings: dict[str, str
         installed=False,
         version=None,
         record=None,
+        fence=None,
+        cleared=None,
         history=[],
         doubt=None,
         store_hosts=[],
@@ -52,6 +54,10 @@ def describe(found: dict[str, Any], packages: list[str], settings: dict[str, str
     )
     record = _role.read()
     found["record"] = dataclasses.asdict(record) if record else None
+    fence = _fence.read()
+    found["fence"] = dataclasses.asdict(fence) if fence else None
+    if record and record.role == "master":
+        found["cleared"] = _clearance.valid(record.epoch)
     found["history"] = _role.last_history(_HISTORY_SHOWN)
     doubt = _doubt.read()
     found["doubt"] = dataclasses.asdict(doubt) if doubt else None

@@ -22,6 +22,7 @@ from ._errors import ReplicationError
 CYRUS = "cyrus-imapd.service"
 # As old as the files that a running Cyrus has read again without a restart.
 RELOADED = "/run/cyrus-replication/reloaded"
+_STEADY_SECONDS = 0.4
 _SHOWN = (
     "Id",
     "LoadState",
@@ -52,6 +53,7 @@ class State:
     enabled: bool
     started: float
     needs_reload: bool
+    loaded: bool = True
 
 
 def parse_states(shown: str, boot: float) -> dict[str, State]:
@@ -66,6 +68,7 @@ def parse_states(shown: str, boot: float) -> dict[str, State]:
             enabled=values.get("UnitFileState") == "enabled",
             started=boot + int(values.get("ActiveEnterTimestampMonotonic") or 0) / 1e6,
             needs_reload=values.get("NeedDaemonReload") == "yes",
+            loaded=values.get("LoadState") == "loaded",
         )
     return states
 
@@ -123,7 +126,8 @@ def _installed(patterns: Sequence[str]) -> set[str]:
     return names
 
 
-def _answers(path: str) -> bool:
+def answers(path: str) -> bool:
+    """Whether a server on a Unix socket greets."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(5)
         try:
@@ -133,18 +137,28 @@ def _answers(path: str) -> bool:
             return False
 
 
-def _wait(unit: str, sockets: Sequence[str], seconds: float) -> None:
+def _wait(units: Sequence[Unit], seconds: float) -> None:
+    """Until all are up, and stay so."""
     end = time.monotonic() + seconds
-    since = 0.0
-    while time.monotonic() < end:
-        state = states([unit])[unit]
+    before: dict[str, float] = {}
+    while units:
+        found = states([unit.name for unit in units])
         # One that dies at once and is started again is active in between.
-        steady = state.active and abs(state.started - since) < 0.1
-        if steady and all(_answers(path) for path in sockets):
+        waiting = [unit for unit in units if not _steady(unit, found[unit.name], before)]
+        if not waiting:
             return
-        since = state.started
-        time.sleep(0.4)
-    raise ReplicationError(f"{unit} did not come up within {seconds:g} s: {_last_words(unit)}")
+        if time.monotonic() >= end:
+            name = waiting[0].name
+            raise ReplicationError(
+                f"{name} did not come up within {seconds:g} s: {_last_words(name)}"
+            )
+        before = {name: state.started for name, state in found.items()}
+        time.sleep(_STEADY_SECONDS)
+
+
+def _steady(unit: Unit, state: State, before: dict[str, float]) -> bool:
+    steady = state.active and abs(state.started - before.get(unit.name, 0.0)) < 0.1
+    return steady and all(answers(path) for path in unit.sockets)
 
 
 def _last_words(unit: str) -> str:
@@ -152,12 +166,11 @@ def _last_words(unit: str) -> str:
     return _command.run(journal, timeout=30).stdout.strip()
 
 
-def _bring_up(verb: str, unit: Unit, seconds: float) -> None:
+def _do(verb: str, unit: str) -> None:
     try:
-        _systemctl(verb, unit.name)
+        _systemctl(verb, unit)
     except ReplicationError as error:
-        raise ReplicationError(f"{error} {_last_words(unit.name)}") from error
-    _wait(unit.name, unit.sockets, seconds)
+        raise ReplicationError(f"{error} {_last_words(unit)}") from error
 
 
 def active(patterns: Sequence[str]) -> list[str]:
@@ -179,9 +192,9 @@ def start(names: Sequence[str]) -> None:
         _systemctl("start", *names)
 
 
-def restart(unit: Unit, seconds: float) -> None:
-    """Restart a unit and wait until it is up."""
-    _bring_up("restart", unit, seconds)
+def restart(name: str) -> None:
+    """Restart a unit; whether it comes up is not waited for."""
+    _do("restart", name)
 
 
 def ensure(
@@ -191,28 +204,36 @@ def ensure(
     seconds: float = 60,
 ) -> list[str]:
     """Bring the units up in their order; returns what was done, or would be done."""
-    done = []
     names = [unit.name for unit in units]
-    for name in stale(_installed(patterns), names, patterns):
-        done.append(f"stop {name}")
-        if not check:
-            _systemctl("disable", "--now", name)
-            _systemctl("reset-failed", name, check=False)
-    if not check:
+    gone = stale(_installed(patterns), names, patterns)
+    done = [f"stop {name}" for name in gone]
+    if gone and not check:
+        _systemctl("disable", "--now", *gone)
+        _systemctl("reset-failed", *gone, check=False)
+    found = states(names)
+    if not check and any(state.needs_reload or not state.loaded for state in found.values()):
         _systemctl("daemon-reload")
-    enable = [name for name, state in states(names).items() if not state.enabled]
+        found = states(names)
+    enable = [name for name, state in found.items() if not state.enabled]
     if enable:
         done += [f"enable {name}" for name in enable]
         if not check:
             _systemctl("enable", *enable)
+    begun = []
     for unit in units:
         # One by one: a restart of Cyrus restarts what hangs on it.
         verb = action(states([unit.name])[unit.name], newest(unit.files))
         if not verb:
             continue
         done.append(f"{verb} {unit.name}")
-        if not check:
-            _bring_up(verb, unit, seconds)
+        if check:
+            continue
+        _do(verb, unit.name)
+        if unit.sockets:
+            _wait([unit], seconds)
+        else:
+            begun.append(unit)
+    _wait(begun, seconds)
     return done
 
 

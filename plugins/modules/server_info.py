@@ -64,6 +64,19 @@ record:
     master: imap1
     epoch: 1
     since: "2026-01-01T00:00:00Z"
+fence:
+  description:
+    - Since when, by whom and why the host is fenced, so that it serves no clients; null where it is
+      not.
+  returned: success
+  type: dict
+  sample: {since: "2026-11-01T10:00:00Z", by: administrator, reason: the disk is replaced}
+cleared:
+  description:
+    - Whether a master has learned since its boot that it still is the master. One that has not
+      serves no clients. Null on other hosts.
+  returned: success
+  type: bool
 history:
   description: The newest entries of the host's history, oldest first.
   returned: success

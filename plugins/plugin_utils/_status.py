@@ -34,6 +34,7 @@ def _host(store: Store, host: Host, hostvars: HostVars) -> dict[str, Any]:
     trouble = host.trouble
     if trouble is None and found.get("failed"):
         trouble = f"{host.name}: {found.get('msg')}"
+    trouble = trouble or _closed(host.name, variables.get("cyrus_server") or {})
     answer = variables.get("cyrus_server") or {}
     channels = [
         _doubted(channel, hostvars.get(channel["replica"], {}))
@@ -41,7 +42,7 @@ def _host(store: Store, host: Host, hostvars: HostVars) -> dict[str, Any]:
     ]
     return {
         "host": host.name,
-        "role": record.role if record else "unknown",
+        "role": _role(record.role if record else "unknown", answer),
         "epoch": record.epoch if record else None,
         "since": record.since if record else None,
         "version": host.version,
@@ -50,6 +51,20 @@ def _host(store: Store, host: Host, hostvars: HostVars) -> dict[str, Any]:
         "history": list(answer.get("history") or []),
         "trouble": trouble,
     }
+
+
+def _role(recorded: str, answer: Mapping[str, Any]) -> str:
+    return "fenced" if answer.get("fence") or answer.get("cleared") is False else recorded
+
+
+def _closed(host: str, answer: Mapping[str, Any]) -> str | None:
+    """Why a host serves no clients that could."""
+    fence = answer.get("fence")
+    if fence:
+        return f"{host} is fenced by {fence['by']} since {fence['since']}: {fence['reason']}"
+    if answer.get("cleared") is False:
+        return f"{host} has not learned since its boot whether it still is the master"
+    return None
 
 
 def _doubted(channel: dict[str, Any], replica: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,14 +33,14 @@ def test_highest_epoch_decides() -> None:
     known = {"a": record("a", "a", 1), "b": record("b", "b", 2)}
     decision = _role.decide("s", known, "a")
     assert decision == Decision("b", 2)
-    assert _role.stale(known, decision) == [
+    assert _role.stale(known, decision, {}) == [
         "a was master in epoch 1 and b is it in epoch 2: bring a back with rejoin"
     ]
 
 
 def test_fenced_host_is_left_alone() -> None:
     known = {"a": record("a", "a", 2), "b": record("b", "a", 2, "fenced")}
-    assert "b is fenced" in _role.stale(known, _role.decide("s", known, "a"))[0]
+    assert "b is fenced" in _role.stale(known, _role.decide("s", known, "a"), {})[0]
 
 
 @pytest.mark.parametrize(
@@ -104,3 +104,12 @@ def test_role_does_not_go_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         _role.ensure(record("a", "a", 2), "setup", check=True)
     later = dataclasses.replace(record("a", "a", 3), since="2027-01-01T00:00:00Z")
     assert _role.ensure(later, "setup", check=True) == (record("a", "a", 3),) * 2
+
+
+def test_host_that_somebody_has_fenced_is_left_alone() -> None:
+    known = {"a": record("a", "a", 1), "b": record("b", "a", 1)}
+    fence = {"since": "2026-01-01T00:00:00Z", "by": "switchover", "reason": "to b"}
+    assert _role.stale(known, _role.decide("s", known, "a"), {"a": fence}) == [
+        "a is fenced by switchover since 2026-01-01T00:00:00Z (to b): run switchover again, or "
+        "release it with the module fence, state=absent"
+    ]

@@ -32,7 +32,7 @@ NeedDaemonReload=no
 def test_states_of_running_and_missing_units() -> None:
     assert _units.parse_states(SHOWN, boot=100.0) == {
         "cyrus-imapd.service": State(True, True, 105.0, False),
-        "cyrus-link@imap2.service": State(False, False, 100.0, False),
+        "cyrus-link@imap2.service": State(False, False, 100.0, False, False),
     }
 
 
