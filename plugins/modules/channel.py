@@ -102,12 +102,30 @@ left:
   elements: str
   sample: ["user.anna is in quarantine: imap2 can't open it: its index there is damaged"]
 compared:
-  description:
-    - What was compared; null where it did not come to that. RV(compared.why) is why it was not what
-      O(compare) asks for.
+  description: What was compared; null where it did not come to that.
   returned: when O(state=drained)
   type: dict
-  sample: {scope: touched, users: 21, mailboxes: 84, why: null}
+  contains:
+    scope:
+      description: V(all), or V(touched) where only what was changed was compared.
+      returned: always
+      type: str
+      sample: touched
+    users:
+      description: How many users.
+      returned: always
+      type: int
+      sample: 21
+    mailboxes:
+      description: How many mailboxes.
+      returned: always
+      type: int
+      sample: 84
+    why:
+      description: Why it was not what O(compare) asks for.
+      returned: always
+      type: str
+      sample: "who was touched is not known: Cyrus lost an event"
 report:
   description:
     - The comparison, the report of M(mailops.cyrus.parity_info); null where it did not come to
