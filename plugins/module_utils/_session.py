@@ -122,7 +122,8 @@ class Session:
         user, password = self.endpoint.user, self.endpoint.password
         if not user or password is None:
             raise self._wire.error(f"needs a user and a password at {self.endpoint.place}")
-        secret = base64.b64encode((f"\0{user}\0{password}").encode()).decode()
+        identity = f"{self.endpoint.act_as}\0{user}\0{password}"
+        secret = base64.b64encode(identity.encode()).decode()
         self._send_line("AUTHENTICATE PLAIN")
         first = self._wire.line()
         if first.startswith(b"+"):
@@ -135,6 +136,8 @@ class Session:
                 f"refuses the login of {user} ({refusal}): check the name, the password, and that "
                 "PLAIN is allowed there"
             )
+        if self.endpoint.act_as:
+            return
         # Only an admin may read: csync lets anybody log in and then refuses every command.
         refusal = next(self.ask(['QUOTA ""'])).refusal
         if refusal is not None:

@@ -40,7 +40,8 @@ class Endpoint:
 
     `path` (a unix socket) or `host` and `port`. `tls` is none, starttls or implicit; with it the
     server's certificate must be signed by `ca_file` (None: the system's) and name `tls_name`
-    (None: `host`); `cert_file` and `key_file` are shown to the server. Times are in seconds:
+    (None: `host`); `cert_file` and `key_file` are shown to the server. An admin may be there as
+    somebody else, `act_as`. Times are in seconds:
     `connect_timeout` for each step until the login is done, `answer_timeout` from then on.
     """
 
@@ -51,6 +52,7 @@ class Endpoint:
     port: int = 0
     user: str | None = None
     password: str | None = field(default=None, repr=False)
+    act_as: str = ""
     tls: str = "none"
     ca_file: str | None = None
     cert_file: str | None = None
