@@ -142,6 +142,8 @@ class Host:
             f"--hostname={self.name}",
             f"--directory={self.folder / 'root'}",
             f"--network-namespace-path={network.NAMESPACES / namespace}",
+            # nspawn leaves a host its network to look at; a real one changes it as well.
+            "--capability=CAP_NET_ADMIN",
             f"--bind-ro={tree.packages}:{packages.MOUNT_POINT}",
             "--resolv-conf=off",
             "--timezone=off",
