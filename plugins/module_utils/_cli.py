@@ -36,6 +36,8 @@ def _arguments() -> argparse.ArgumentParser:
     replicator.add_argument("channel", help="the channel's name, as in sync_log_channels")
     guard = commands.add_parser("guard", help="note whether Cyrus ends in order, for its unit")
     guard.add_argument("moment", choices=("started", "ended"))
+    address = commands.add_parser("address", help="have the master's addresses, or not")
+    address.add_argument("direction", choices=("up", "down"))
     return parser
 
 
@@ -64,12 +66,22 @@ def _guard(moment: str) -> int:
     return 0
 
 
+def _have_addresses(direction: str) -> int:
+    from . import _address
+
+    for done in _address.up() if direction == "up" else _address.down():
+        sys.stdout.write(f"{done}\n")
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status. An error is one sentence on stderr."""
     given = _arguments().parse_args(arguments)
     try:
         if given.command == "replicator":
             return _replicate(given.channel)
+        if given.command == "address":
+            return _have_addresses(given.direction)
         return _guard(given.moment)
     except ReplicationError as error:
         sys.stderr.write(f"cyrus-replication: {error}\n")
