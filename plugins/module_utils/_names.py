@@ -50,6 +50,14 @@ def internal(external: str, delimiter: str, virtdomains: bool = False) -> str:
     return domain + "!" + local if domain else local
 
 
+def external(mailbox: str, delimiter: str, virtdomains: bool = False) -> str:
+    """The other way round: what Cyrus's tools want for an internal name."""
+    domain, bang, local = mailbox.rpartition("!")
+    if delimiter == "/":
+        local = local.translate(str.maketrans(".^", "/."))
+    return f"{local}@{domain}" if bang and virtdomains else domain + bang + local
+
+
 def pattern_of(user: str, delimiter: str, virtdomains: bool = False) -> str:
     """What to LIST as an admin to see all mailboxes of a user, and perhaps some of others: a name
     may hold the characters that stand for any."""

@@ -67,6 +67,7 @@ def test_kinds(mailbox: str, deleted: bool, sieve: bool) -> None:
 )
 def test_internal(external: str, delimiter: str, virtdomains: bool, internal: str) -> None:
     assert _names.internal(external, delimiter, virtdomains) == internal
+    assert _names.external(internal, delimiter, virtdomains) == external
 
 
 @given(st.text("abz09./^-", min_size=1).filter(lambda text: "^" not in text and "/" not in text))
