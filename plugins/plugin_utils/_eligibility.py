@@ -1,0 +1,258 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Why a host must not become master. Each check yields reasons, a sentence each, or nothing.
+
+What could not be found out is a reason as well. The real run and the check ask the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.mailops.cyrus.plugins.module_utils import _layout
+from ansible_collections.mailops.cyrus.plugins.module_utils._install import parse_version
+
+from ._stores import Store
+
+Answer = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a site allows: seconds of lag, days of certificates, percent of free space."""
+
+    max_lag: float
+    certificate_days: int
+    free_percent: float
+    accepted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A store, the change that is wanted, and what its hosts answered."""
+
+    store: Store
+    master: str
+    candidate: str
+    readiness: Mapping[str, Answer]
+    channels: tuple[Answer, ...]
+    deliveries: Mapping[str, Answer]
+    traffic: tuple[str, ...]
+    limits: Limits
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a switchover has fenced the master already."""
+        fence = self.readiness.get(self.master, {}).get("fence") or {}
+        return fence.get("by") == "switchover"
+
+
+def reasons(facts: Facts) -> list[str]:
+    """All of them, each once."""
+    found: dict[str, None] = {}
+    for check in _CHECKS:
+        found.update(dict.fromkeys(check(facts)))
+    return list(found)
+
+
+def _answered(facts: Facts) -> Iterator[str]:
+    for host in facts.store.hosts:
+        if host.trouble:
+            yield host.trouble
+        elif host.record is None:
+            yield f"{host.name} has no role record: run setup"
+        elif host.name not in facts.readiness:
+            yield f"{host.name} did not say whether it is ready"
+
+
+def _same_epoch(facts: Facts) -> Iterator[str]:
+    for host in facts.store.hosts:
+        if host.record and host.record.epoch != facts.store.epoch:
+            yield (
+                f"{host.name} is in epoch {host.record.epoch} and the store in epoch "
+                f"{facts.store.epoch}: run setup, so that it follows"
+            )
+
+
+def _roles(facts: Facts) -> Iterator[str]:
+    for host in facts.store.hosts:
+        if host.record and host.record.role == "fenced":
+            yield (
+                f"{host.name} was superseded and is fenced since {host.record.since}: "
+                "bring it back with rejoin, or take it out of the inventory and run setup"
+            )
+        fence = facts.readiness.get(host.name, {}).get("fence")
+        if fence and not (host.name == facts.master and fence["by"] == "switchover"):
+            yield (
+                f"{host.name} is fenced by {fence['by']} since {fence['since']}: {fence['reason']}"
+            )
+    master = facts.readiness.get(facts.master, {})
+    if master and not master.get("fence") and not master.get("cleared"):
+        yield (
+            f"{facts.master} does not serve: its guard has not heard yet that nobody else is master"
+        )
+
+
+def _versions(facts: Facts) -> Iterator[str]:
+    found = {}
+    for name in (facts.master, facts.candidate):
+        text = facts.readiness.get(name, {}).get("version")
+        if not text:
+            yield f"the version of Cyrus on {name} is not known"
+            return
+        found[name] = parse_version(text)
+    if found[facts.candidate][:2] < found[facts.master][:2]:
+        yield (
+            f"{facts.candidate} runs Cyrus {_dotted(found[facts.candidate])}, which is older than "
+            f"{_dotted(found[facts.master])} on {facts.master}: upgrade {facts.candidate} first"
+        )
+
+
+def _dotted(version: Iterable[int]) -> str:
+    return ".".join(map(str, version))
+
+
+def _replication(facts: Facts) -> Iterator[str]:
+    told = {channel["replica"]: channel for channel in facts.channels}
+    for replica in facts.store.replicas:
+        channel = told.get(replica.name)
+        if channel is None:
+            yield f"{facts.master} says nothing of a channel to {replica.name}"
+            continue
+        yield from _channel(channel, facts)
+
+
+def _channel(channel: Answer, facts: Facts) -> Iterator[str]:
+    name = channel["name"]
+    if not channel["link"]["ok"]:
+        yield f"channel {name}: {channel['link']['reason']}"
+    if channel["paused"] or channel["state"] != "active":
+        state = "paused" if channel["paused"] else channel["state"]
+        yield (
+            f"channel {name} is {state}: start it (module channel, name={name} state=started), "
+            "or finish what paused it"
+        )
+    elif channel["lag"] is None and not facts.under_way:
+        yield f"the lag of channel {name} is not known: {channel['reason'] or 'no reason given'}"
+    elif (
+        channel["lag"] is not None and channel["lag"] > facts.limits.max_lag and not facts.under_way
+    ):
+        yield (
+            f"channel {name} is {channel['lag']:g} s behind, cyrus_max_lag allows "
+            f"{facts.limits.max_lag:g}: wait, or look at status"
+        )
+    if channel["quarantine"] is None:
+        yield f"the quarantine of channel {name} is not known: {channel['reason']}"
+    for entry in channel["quarantine"] or ():
+        if entry["name"] not in facts.limits.accepted:
+            yield (
+                f"{entry['scope']} {entry['name']} is in quarantine of channel {name}: mend it, or "
+                "accept it by name in cyrus_accept_quarantine"
+            )
+
+
+def _peers(facts: Facts) -> Iterator[str]:
+    for name, other in ((facts.master, facts.candidate), (facts.candidate, facts.master)):
+        peers = facts.readiness.get(name, {}).get("peers") or {}
+        peer = peers.get(other)
+        if peer is None or not peer["reached"]:
+            reason = (peer or {}).get("reason") or "it was not asked"
+            yield f"{name} can't reach {other}: {reason}"
+
+
+def _activities(facts: Facts) -> Iterator[str]:
+    for name, answer in sorted(facts.readiness.items()):
+        if answer.get("activities") is None:
+            yield f"what is under way on {name} is not known: {answer.get('reason')}"
+        yield from (f"{name}: {activity}" for activity in answer.get("activities") or ())
+
+
+def _layouts(facts: Facts) -> Iterator[str]:
+    layouts = {
+        name: answer["layout"]
+        for name, answer in sorted(facts.readiness.items())
+        if answer.get("layout") is not None
+    }
+    for name in sorted(set(facts.readiness) - set(layouts)):
+        yield f"how {name} keeps mail is not known: {facts.readiness[name].get('reason')}"
+    yield from _layout.differences(layouts)
+    master, candidate = (
+        set(facts.readiness.get(name, {}).get("partitions") or ())
+        for name in (facts.master, facts.candidate)
+    )
+    for partition in sorted(master - candidate):
+        yield f"{facts.candidate} has no partition {partition}, {facts.master} has: add it"
+
+
+def _space(facts: Facts) -> Iterator[str]:
+    for name in (facts.candidate, facts.master):
+        answer = facts.readiness.get(name, {})
+        places = {
+            f"partition {key}": value for key, value in (answer.get("partitions") or {}).items()
+        }
+        places["the configuration directory"] = answer.get("config_directory")
+        for what, place in places.items():
+            if not place or place.get("free_bytes") is None or not place.get("total_bytes"):
+                yield f"how much room {what} of {name} has is not known"
+                continue
+            percent = 100 * place["free_bytes"] / place["total_bytes"]
+            if percent < facts.limits.free_percent:
+                yield (
+                    f"{what} of {name} has {percent:.1f} % left, cyrus_min_free asks for "
+                    f"{facts.limits.free_percent:g} %: make room"
+                )
+        if answer.get("read_only"):
+            yield f"{name} can't write to its state directory: mount it writable"
+
+
+def _certificates(facts: Facts) -> Iterator[str]:
+    for name, answer in sorted(facts.readiness.items()):
+        found = answer.get("certificate")
+        if found is None:
+            # A plain link has none.
+            continue
+        if found.get("days_left") is None:
+            yield f"how long the certificate of {name} is valid is not known: {found.get('reason')}"
+        elif found["days_left"] < facts.limits.certificate_days:
+            yield (
+                f"the certificate of {name} is valid for {found['days_left']:g} days: run setup, "
+                "which renews it"
+            )
+
+
+def _deliveries(facts: Facts) -> Iterator[str]:
+    for host, answer in sorted(facts.deliveries.items()):
+        if answer.get("unreachable"):
+            yield f"{host} of cyrus_mta can't be reached: {_said(answer)}"
+        elif answer.get("failed") or answer.get("reason"):
+            yield f"{host}: {answer.get('reason') or _said(answer)}"
+        elif not answer.get("running"):
+            yield f"{host}: its mail server does not run: start it"
+
+
+def _said(answer: Answer) -> str:
+    return " ".join(str(answer.get("msg") or "no answer").split())
+
+
+def _traffic(facts: Facts) -> Iterator[str]:
+    yield from facts.traffic
+
+
+_CHECKS = (
+    _answered,
+    _same_epoch,
+    _roles,
+    _versions,
+    _replication,
+    _peers,
+    _activities,
+    _layouts,
+    _space,
+    _certificates,
+    _deliveries,
+    _traffic,
+)

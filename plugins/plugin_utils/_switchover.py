@@ -1,0 +1,217 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a switchover has to do, by what all hosts of a store answered, and what went wrong in it.
+
+Where it stands follows from the hosts alone: a run that died is gone on with, or undone, by the
+next.
+"""
+
+from __future__ import annotations
+
+import calendar
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from ansible_collections.mailops.cyrus.plugins.module_utils._store import channel_name
+
+from ._eligibility import Answer, Facts, Limits, reasons
+from ._stores import HostVars, Store, stores
+
+# Nothing has changed hands yet; the old master has given up its role; all is as it should be.
+STAGES = ("start", "moved", "done")
+
+
+def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answer) -> Answer:
+    """Who changes places with whom, how far that is, and all reasons against it.
+
+    `options`: max_lag, parity_max_age, certificate_days, free_percent, accepted, mtas, parity,
+    traffic (reasons of the role traffic).
+    """
+    store = _store_of(hostvars, hosts, candidate)
+    answers = {host.name: _readiness(hostvars, host.name) for host in store.hosts}
+    stage, old = _stage(store, candidate, hostvars)
+    names = [host.name for host in store.hosts]
+    document: dict[str, Any] = {
+        "store": store.name,
+        "stage": stage,
+        "from": old,
+        "to": candidate,
+        "epoch": store.epoch if stage != "start" else (store.epoch or 0) + 1,
+        "hosts": names,
+        "others": [name for name in names if name not in (old, candidate)],
+        "mtas": list(options["mtas"]),
+        "channels": {name: channel_name(name) for name in names},
+        "held": sorted(
+            m for m in options["mtas"] if _registered(hostvars, m, "delivery").get("held")
+        ),
+        "fenced": bool(answers.get(old or "", {}).get("fence")),
+        "compare": [],
+        "reasons": [],
+        "databases": list(answers.get(old or "", {}).get("databases") or []),
+    }
+    if old is None:
+        document["reasons"] = [store.trouble] if store.trouble else []
+        return document
+    if stage != "start":
+        document["reasons"] = [host.trouble for host in store.hosts if host.trouble]
+        return document
+    found = _registered(hostvars, old, "channels")
+    facts = Facts(
+        store,
+        old,
+        candidate,
+        {name: answer for name, answer in answers.items() if answer},
+        tuple(found.get("channels") or ()),
+        {mta: _registered(hostvars, mta, "delivery") for mta in options["mtas"]},
+        tuple(options["traffic"]),
+        Limits(
+            float(options["max_lag"]),
+            int(options["certificate_days"]),
+            float(options["free_percent"]),
+            tuple(options["accepted"]),
+        ),
+    )
+    first = [store.trouble] if store.trouble else []
+    document["reasons"] = list(dict.fromkeys([*first, *reasons(facts)]))
+    compared = {r["channel"]: r for r in options.get("compared") or ()}
+    for channel in facts.channels:
+        if channel["name"] in compared:
+            document["reasons"] += _unequal(compared[channel["name"]])
+        elif _too_old(channel["parity"], float(options["parity_max_age"]), answers[old]):
+            document["compare"].append(channel["name"])
+    return document
+
+
+def _store_of(hostvars: HostVars, hosts: Iterable[str], candidate: str) -> Store:
+    own = hostvars[candidate].get("cyrus_store")
+    return stores(hostvars, [h for h in hosts if hostvars[h].get("cyrus_store") == own])[0]
+
+
+def _registered(hostvars: HostVars, host: str, what: str) -> Answer:
+    return hostvars.get(host, {}).get(f"cyrus_{what}") or {}
+
+
+def _readiness(hostvars: HostVars, host: str) -> Answer:
+    found = _registered(hostvars, host, "readiness")
+    return {} if found.get("unreachable") or found.get("failed") else found
+
+
+def _stage(store: Store, candidate: str, hostvars: HostVars) -> tuple[str, str | None]:
+    """How far it is, and which host is or was the old master; None where none ever was."""
+    if store.master != candidate:
+        return "start", store.master
+    entries = [e for e in _history(store, hostvars) if e.get("epoch") == store.epoch]
+    old = next((e["from"] for e in entries if e.get("from") not in (None, candidate)), None)
+    if old is None:
+        return "done", None
+    finished = any("seconds" in e and e.get("outcome") == "done" for e in entries)
+    whole = all(
+        host.record is not None and host.record.epoch == store.epoch and not host.trouble
+        for host in store.hosts
+    )
+    fenced = any(_readiness(hostvars, host.name).get("fence") for host in store.hosts)
+    return ("done" if finished and whole and not fenced else "moved"), old
+
+
+def _history(store: Store, hostvars: HostVars) -> Iterator[Answer]:
+    for host in store.hosts:
+        yield from _registered(hostvars, host.name, "server").get("history") or ()
+
+
+def _too_old(last: Answer | None, max_age: float, master: Answer) -> bool:
+    """By the master's own clock, which has stamped the comparison as well."""
+    now = master.get("clock")
+    if last is None or last["in_sync"] is not True or now is None:
+        return True
+    started = calendar.timegm(time.strptime(last["started"], "%Y-%m-%dT%H:%M:%SZ"))
+    return not 0 <= float(now) - started <= max_age
+
+
+def _unequal(result: Answer) -> Iterator[str]:
+    report = result.get("report")
+    if report is None:
+        yield f"channel {result['channel']} could not be compared: {_said(result)}"
+    elif report["in_sync"] is not True:
+        counts = ", ".join(
+            f"{len(report[key])} {key}"
+            for key in ("differences", "lagging", "unknown")
+            if report[key]
+        )
+        yield (
+            f"{report['replica']} is not shown to have all that {report['master']} has ({counts}): "
+            "look at the playbook parity, then repair"
+        )
+
+
+def troubles(hostvars: HostVars, variable: str, hosts: Sequence[str]) -> list[str]:
+    """A sentence for each host whose registered result is no success; unreachable is a result."""
+    found = []
+    for host in hosts:
+        answer = hostvars.get(host, {}).get(variable)
+        if not answer or (answer.get("skipped") and "results" not in answer):
+            found.append(f"{host} was not asked")
+        elif answer.get("unreachable"):
+            found.append(f"{host} can't be reached: {_said(answer)}")
+        elif answer.get("failed"):
+            found += _failed(host, answer)
+    return found
+
+
+def _failed(host: str, answer: Answer) -> list[str]:
+    items = [r for r in answer.get("results") or () if r.get("failed") or r.get("unreachable")]
+    return [f"{host}: {_said(item)}" for item in items or [answer]]
+
+
+def _said(answer: Answer) -> str:
+    return " ".join(str(answer.get("msg") or "no answer").split())
+
+
+def seconds(marks: Sequence[Answer]) -> dict[str, float]:
+    """How long each phase took, from the marks at which each ended."""
+    return {
+        mark["phase"]: round(mark["at"] - before["at"], 1)
+        for before, mark in zip(marks, marks[1:], strict=False)
+    }
+
+
+def lines(plan_: Answer) -> list[str]:
+    """What is going to be done, for people."""
+    if plan_["stage"] == "done":
+        return [f"store {plan_['store']}: {plan_['to']} is master, epoch {plan_['epoch']}"]
+    verb = "goes on" if plan_["stage"] == "moved" or plan_["fenced"] else "begins"
+    found = [
+        f"store {plan_['store']}: the role of master goes from {plan_['from']} to {plan_['to']}, "
+        f"epoch {plan_['epoch']}; the switchover {verb}"
+    ]
+    if plan_["others"]:
+        found.append(f"  {', '.join(plan_['others'])}: follows {plan_['to']}")
+    if plan_["mtas"]:
+        found.append(f"  deliveries wait on {', '.join(plan_['mtas'])}")
+    if plan_["compare"]:
+        found.append(f"  compared first: channel {', '.join(plan_['compare'])}")
+    return found + [f"  ! {reason}" for reason in plan_["reasons"]]
+
+
+def report(
+    hostvars: HostVars, plan_: Answer, marks: Sequence[Answer], troubled: Sequence[str]
+) -> list[str]:
+    """What was done, for people: how long it took, and what replication does not carry."""
+    took = ", ".join(f"{phase} {spent:g} s" for phase, spent in seconds(marks).items())
+    if troubled:
+        return [f"store {plan_['store']}: the switchover is not done ({took})"]
+    found = [f"store {plan_['store']}: {plan_['to']} is master, epoch {plan_['epoch']} ({took})"]
+    drained = _registered(hostvars, plan_["from"], "drain").get("results") or ()
+    found += [f"  {_compared(result)}" for result in drained if result.get("compared")]
+    return found + [f"  not carried over: {each}" for each in plan_["databases"]]
+
+
+def _compared(result: Answer) -> str:
+    compared = result["compared"]
+    why = f" ({compared['why']})" if compared.get("why") else ""
+    return (
+        f"{result['item']} had everything: {compared['users']} users and "
+        f"{compared['mailboxes']} mailboxes compared, scope {compared['scope']}{why}"
+    )

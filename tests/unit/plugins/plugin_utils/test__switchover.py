@@ -1,0 +1,281 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a switchover makes of the answers of a store's hosts: each reason, and how far it is."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from ansible_collections.mailops.cyrus.plugins.plugin_utils import _switchover
+
+Vars = dict[str, dict[str, Any]]
+NOW = 1793527200.0  # 2026-11-01T10:00:00Z
+FENCE = {"since": "2026-11-01T10:00:00Z", "by": "switchover", "reason": "a run that died"}
+
+
+def record(host: str, master: str = "imap1", epoch: int = 1) -> dict[str, Any]:
+    role = "master" if host == master else "replica"
+    since = "2026-11-01T09:00:00Z"
+    return {
+        "store": "store1",
+        "host": host,
+        "role": role,
+        "master": master,
+        "epoch": epoch,
+        "since": since,
+    }
+
+
+def readiness(host: str) -> dict[str, Any]:
+    room = {"path": "/var/spool/cyrus", "free_bytes": 50, "total_bytes": 100}
+    others = {"imap1", "imap2", "imap3"} - {host}
+    return {
+        "version": "cyrus-imapd 3.6.1-4+deb12u5-Debian",
+        "fence": None,
+        "cleared": True,
+        "layout": {"hashimapspool": "yes"},
+        "partitions": {"default": room},
+        "config_directory": room,
+        "certificate": {"not_after": "2028-11-01T10:00:00Z", "days_left": 700, "reason": None},
+        "peers": {o: {"reached": True, "epoch": 1, "role": "x", "reason": None} for o in others},
+        "activities": [],
+        "databases": [],
+        "read_only": False,
+        "clock": NOW,
+        "reason": None,
+    }
+
+
+def channel(replica: str) -> dict[str, Any]:
+    return {
+        "name": replica,
+        "replica": replica,
+        "state": "active",
+        "paused": False,
+        "link": {"ok": True, "reason": None},
+        "lag": 0.2,
+        "quarantine": [],
+        "parity": {"in_sync": True, "started": "2026-11-01T09:00:00Z", "level": "summary"},
+        "reason": None,
+    }
+
+
+@pytest.fixture
+def site() -> Vars:
+    found: Vars = {}
+    for host in ("imap1", "imap2", "imap3"):
+        server = {"installed": True, "version": "3.6.1", "record": record(host), "history": []}
+        found[host] = {
+            "cyrus_store": "store1",
+            "cyrus_master": "imap1",
+            "cyrus_server": server,
+            "cyrus_readiness": readiness(host),
+            "cyrus_channels": {"channels": []},
+        }
+    found["imap1"]["cyrus_channels"] = {"channels": [channel("imap2"), channel("imap3")]}
+    found["mx1"] = {"cyrus_delivery": {"running": True, "held": False, "reason": None}}
+    return found
+
+
+OPTIONS: dict[str, Any] = {
+    "max_lag": "30",
+    "parity_max_age": 86400,
+    "certificate_days": 7,
+    "free_percent": 5,
+    "accepted": [],
+    "mtas": ["mx1"],
+    "traffic": [],
+}
+HOSTS = ["imap1", "imap2", "imap3"]
+
+
+def plan(site: Vars, candidate: str = "imap2", **options: Any) -> dict[str, Any]:
+    return dict(_switchover.plan(site, HOSTS, candidate, {**OPTIONS, **options}))
+
+
+def put(site: Vars, path: str, value: Any) -> None:
+    """Change one value, by its path with dots."""
+    *folders, last = path.split(".")
+    at: Any = site
+    for folder in folders:
+        at = at[int(folder)] if isinstance(at, list) else at[folder]
+    at[last] = value
+
+
+def test_a_healthy_store_has_no_reason_against_it(site: Vars) -> None:
+    found = plan(site)
+    assert found["reasons"] == []
+    assert found["compare"] == []
+    assert (found["from"], found["to"], found["epoch"]) == ("imap1", "imap2", 2)
+    assert (found["stage"], found["others"], found["fenced"]) == ("start", ["imap3"], False)
+
+
+MASTER = "imap1.cyrus_channels.channels.0"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("imap3.cyrus_server", {"unreachable": True, "msg": "no route"}, "imap3 can't be reached"),
+        ("imap2.cyrus_server.record", None, "imap2 has no role record"),
+        ("imap3.cyrus_server.record", record("imap3", epoch=2), "in epoch"),
+        ("imap2.cyrus_readiness", {"failed": True, "msg": "x"}, "imap2 did not say"),
+        ("imap2.cyrus_readiness.fence", {**FENCE, "by": "guard"}, "imap2 is fenced by guard"),
+        ("imap1.cyrus_readiness.fence", {**FENCE, "by": "administrator"}, "by administrator"),
+        ("imap1.cyrus_readiness.cleared", False, "imap1 does not serve"),
+        ("imap2.cyrus_readiness.version", "cyrus-imapd 3.2.6", "older than 3.6.1 on imap1"),
+        ("imap2.cyrus_readiness.version", None, "version of Cyrus on imap2 is not known"),
+        (f"{MASTER}.link", {"ok": False, "reason": "imap2: refused"}, "imap2: refused"),
+        (f"{MASTER}.paused", True, "channel imap2 is paused"),
+        (f"{MASTER}.state", "failed", "channel imap2 is failed"),
+        (f"{MASTER}.lag", 31, "cyrus_max_lag"),
+        (f"{MASTER}.lag", None, "lag of channel imap2 is not known"),
+        (f"{MASTER}.quarantine", None, "quarantine of channel imap2 is not known"),
+        (
+            f"{MASTER}.quarantine",
+            [{"scope": "mailbox", "name": "user.anna"}],
+            "cyrus_accept_quarantine",
+        ),
+        ("imap1.cyrus_readiness.peers.imap2.reached", False, "imap1 can't reach imap2"),
+        ("imap2.cyrus_readiness.peers", None, "imap2 can't reach imap1"),
+        ("imap3.cyrus_readiness.activities", ["a reseed of imap3 runs"], "a reseed of imap3"),
+        ("imap3.cyrus_readiness.activities", None, "under way on imap3 is not known"),
+        ("imap2.cyrus_readiness.layout", {"hashimapspool": "no"}, "hashimapspool"),
+        ("imap2.cyrus_readiness.layout", None, "how imap2 keeps mail is not known"),
+        ("imap2.cyrus_readiness.partitions", {}, "imap2 has no partition default"),
+        ("imap2.cyrus_readiness.partitions.default.free_bytes", 4, "cyrus_min_free"),
+        ("imap2.cyrus_readiness.config_directory", None, "how much room"),
+        ("imap2.cyrus_readiness.read_only", True, "can't write to its state directory"),
+        ("imap2.cyrus_readiness.certificate.days_left", 3, "valid for 3 days"),
+        ("imap2.cyrus_readiness.certificate.days_left", None, "certificate of imap2"),
+        ("mx1.cyrus_delivery", {"unreachable": True, "msg": "x"}, "mx1 of cyrus_mta can't be"),
+        ("mx1.cyrus_delivery.running", False, "mail server does not run"),
+        ("mx1.cyrus_delivery.reason", "no transport store1", "mx1: no transport store1"),
+        ("mx1", {}, "mail server does not run"),
+    ],
+)
+def test_each_thing_that_is_wrong_is_a_reason(site: Vars, path: str, value: Any, said: str) -> None:
+    put(site, path, value)
+    assert any(said in reason for reason in plan(site)["reasons"]), plan(site)["reasons"]
+
+
+def test_all_reasons_are_given_at_once(site: Vars) -> None:
+    put(site, f"{MASTER}.lag", None)
+    put(site, "imap2.cyrus_readiness.layout", None)
+    put(site, "mx1.cyrus_delivery.running", False)
+    assert len(plan(site, traffic=["the key is refused"])["reasons"]) == 4
+
+
+def test_two_masters_are_refused(site: Vars) -> None:
+    put(site, "imap3.cyrus_server.record", record("imap3", master="imap3"))
+    assert "both have the role of master" in plan(site)["reasons"][0]
+
+
+def test_what_is_accepted_by_name_is_no_reason(site: Vars) -> None:
+    put(site, f"{MASTER}.quarantine", [{"scope": "mailbox", "name": "user.anna"}])
+    assert plan(site, accepted=["user.anna"])["reasons"] == []
+
+
+@pytest.mark.parametrize(
+    "parity",
+    [
+        None,
+        {"in_sync": None, "started": "2026-11-01T09:00:00Z"},
+        {"in_sync": False, "started": "2026-11-01T09:00:00Z"},
+        {"in_sync": True, "started": "2026-10-31T09:59:59Z"},
+        {"in_sync": True, "started": "2026-11-01T10:00:01Z"},
+    ],
+)
+def test_what_was_not_compared_lately_is_compared_first(site: Vars, parity: Any) -> None:
+    put(site, f"{MASTER}.parity", parity)
+    found = plan(site)
+    assert (found["compare"], found["reasons"]) == (["imap2"], [])
+
+
+def test_a_comparison_that_finds_a_difference_is_a_reason(site: Vars) -> None:
+    put(site, f"{MASTER}.parity", None)
+    report = {
+        "master": "imap1",
+        "replica": "imap2",
+        "in_sync": False,
+        "differences": [1],
+        "lagging": [],
+        "unknown": [],
+    }
+    found = plan(site, compared=[{"channel": "imap2", "report": report}])
+    assert "1 differences" in found["reasons"][0]
+    report["in_sync"] = True
+    assert plan(site, compared=[{"channel": "imap2", "report": report}])["reasons"] == []
+    silent = plan(site, compared=[{"channel": "imap2", "msg": "gone"}])
+    assert "could not be compared: gone" in silent["reasons"][0]
+
+
+def test_a_run_that_died_behind_the_fence_is_gone_on_with(site: Vars) -> None:
+    put(site, "imap1.cyrus_readiness.fence", FENCE)
+    put(site, "imap1.cyrus_readiness.cleared", True)
+    put(site, f"{MASTER}.lag", 400)
+    put(site, "mx1.cyrus_delivery.held", True)
+    found = plan(site)
+    assert found["reasons"] == []
+    assert (found["fenced"], found["held"], found["stage"]) == (True, ["mx1"], "start")
+
+
+def moved(site: Vars, followed: list[str]) -> Vars:
+    """The record of imap1 names imap2, and so do those of `followed`."""
+    changed = copy.deepcopy(site)
+    for host in followed:
+        put(changed, f"{host}.cyrus_server.record", record(host, "imap2", 2))
+    entry = {"from": "imap1", "to": "imap2", "epoch": 2, "outcome": "done", "what": "switchover"}
+    put(changed, "imap1.cyrus_server.history", [entry])
+    return changed
+
+
+@pytest.mark.parametrize("followed", [["imap1"], ["imap1", "imap3"], HOSTS])
+def test_from_the_record_of_the_old_master_on_it_goes_forward(
+    site: Vars, followed: list[str]
+) -> None:
+    found = plan(moved(site, followed))
+    assert (found["stage"], found["from"], found["epoch"]) == ("moved", "imap1", 2)
+    assert found["reasons"] == []
+
+
+def test_it_is_done_when_the_history_says_so_and_every_host_has_followed(site: Vars) -> None:
+    changed = moved(site, HOSTS)
+    changed["imap2"]["cyrus_server"]["history"] = [
+        {"from": "imap1", "to": "imap2", "epoch": 2, "outcome": "done", "seconds": {}}
+    ]
+    assert plan(changed)["stage"] == "done"
+    put(changed, "imap1.cyrus_readiness.fence", FENCE)
+    assert plan(changed)["stage"] == "moved"
+
+
+def test_the_first_master_needs_no_change(site: Vars) -> None:
+    found = plan(site, "imap1")
+    assert (found["stage"], found["from"], found["reasons"]) == ("done", None, [])
+    assert _switchover.lines(found) == ["store store1: imap1 is master, epoch 1"]
+
+
+def test_troubles_are_told_for_the_store() -> None:
+    hostvars: Vars = {
+        "imap1": {"result": {"failed": True, "msg": "no room"}},
+        "imap2": {"result": {"unreachable": True, "msg": "no route"}},
+        "imap3": {"result": {"skipped": True}},
+        "imap4": {"result": {"changed": True}},
+        "imap5": {"result": {"failed": True, "results": [{"failed": True, "msg": "a"}, {}]}},
+    }
+    assert _switchover.troubles(hostvars, "result", list(hostvars)) == [
+        "imap1: no room",
+        "imap2 can't be reached: no route",
+        "imap3 was not asked",
+        "imap5: a",
+    ]
+    assert _switchover.troubles(hostvars, "other", ["imap1"]) == ["imap1 was not asked"]
+
+
+def test_seconds_of_phases() -> None:
+    marks = [{"phase": "begin", "at": 1.0}, {"phase": "fence", "at": 1.84}]
+    assert _switchover.seconds(marks) == {"fence": 0.8}
