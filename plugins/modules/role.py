@@ -103,8 +103,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 record:
-  description: The record as it is now.
-  returned: success
+  description: The record as it is now, null where it can't be read.
+  returned: always
   type: dict
 previous:
   description: The record as it was, null where there was none.
@@ -122,7 +122,9 @@ seconds:
   type: float
 """
 
+import contextlib
 import dataclasses
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.cyrus.plugins.module_utils import _move, _role
@@ -159,7 +161,7 @@ def main() -> None:
         else:
             moved = _move.record_only(wanted, params["reason"], check)
     except ReplicationError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), record=_known())
     previous = dataclasses.asdict(moved.before) if moved.before else None
     record = dataclasses.asdict(moved.record)
     module.exit_json(
@@ -170,6 +172,14 @@ def main() -> None:
         seconds=moved.seconds,
         diff={"before": previous or {}, "after": record},
     )
+
+
+def _known() -> dict[str, Any] | None:
+    """The record that is there now, also where what follows from it failed."""
+    with contextlib.suppress(ReplicationError):
+        found = _role.read()
+        return dataclasses.asdict(found) if found else None
+    return None
 
 
 if __name__ == "__main__":

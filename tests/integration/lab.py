@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,11 +86,8 @@ def playbook(
     timeout: float = 900,
 ) -> Run:
     """Run one of the collection's playbooks, e.g. playbook("setup", "--check")."""
-    command = [str(BIN / "ansible-playbook"), "-i", str(source), f"mailops.cyrus.{name}", *args]
-    if extra is not None:
-        command += ["-e", json.dumps(extra)]
     done = subprocess.run(
-        command,
+        _command(name, args, extra, source),
         check=False,
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -98,7 +95,7 @@ def playbook(
         stdin=subprocess.DEVNULL,
         text=True,
         timeout=timeout,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        env=_environment(),
     )
     return Run(done.returncode, done.stdout)
 
@@ -118,8 +115,7 @@ def module(host: str, called: str, /, check: bool = False, **options: Any) -> di
         text=True,
         timeout=300,
         env={
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            **_environment(),
             "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
             "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
         },
@@ -127,6 +123,38 @@ def module(host: str, called: str, /, check: bool = False, **options: Any) -> di
     plays = json.loads(done.stdout)["plays"]
     found: dict[str, Any] = plays[0]["tasks"][0]["hosts"][host]
     return found
+
+
+def playbook_met(name: str, extra: Mapping[str, Any], task: str, act: Callable[[int], None]) -> Run:
+    """Run a playbook, and do something when it comes to a task: `act` gets the process group."""
+    with subprocess.Popen(
+        _command(name, (), extra, INVENTORY),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env={**_environment(), "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("TASK [") and task in line:
+                act(process.pid)
+        return Run(process.wait(), "".join(lines))
+
+
+def _command(
+    name: str, args: Sequence[str], extra: Mapping[str, Any] | None, source: Path
+) -> list[str]:
+    command = [str(BIN / "ansible-playbook"), "-i", str(source), f"mailops.cyrus.{name}", *args]
+    return command if extra is None else [*command, "-e", json.dumps(extra)]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
 
 
 def ssh_command(host: str, command: str) -> list[str]:
