@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import _audit, _channel, _control, _pair, _quarantine, _role, _state, _steer
+from . import _audit, _channel, _control, _pair, _quarantine, _report, _role, _state, _steer
 from ._errors import ReplicationError
 from ._install import USER, Install
 from ._synclog import SyncLog
@@ -58,24 +58,29 @@ class Compared:
     why: str | None
 
 
-def drain(channel: str, timeout: float, compare: str = "all") -> Left:
+def drain(
+    channel: str, timeout: float, compare: str = "all", accepted: Collection[str] = ()
+) -> Left:
     """Wait until the channel is drained, `timeout` seconds at most; what is left then.
 
     `compare` is all, touched (since the last full comparison), or none: then it is enough that all
-    that was logged by now has come through.
+    that was logged by now has come through. Users and mailboxes in `accepted` may be in quarantine,
+    and differ.
     """
     end = time.monotonic() + timeout
     try:
         pair = _pair.pair_of(_options(channel, timeout))
         log = SyncLog(Install.discover().config_directory, channel)
         if compare == "none":
-            return Left(_catch_up(channel, log, end))
-        left = _wait(channel, log, end)
+            return Left(_catch_up(channel, log, end, accepted))
+        left = _wait(channel, log, end, accepted)
         if left:
             return Left(left)
         touched, why = _touched(channel) if compare == "touched" else (None, None)
         settle = max(0.0, end - time.monotonic())
-        report = _pair.check(replace(pair, settle=settle), _in_silence, touched)
+        report = _report.without(
+            _pair.check(replace(pair, settle=settle), _in_silence, touched), accepted
+        )
         tally = report["compared"]
         compared = Compared(
             "all" if touched is None else "touched", tally["users"], tally["mailboxes"], why
@@ -83,7 +88,7 @@ def drain(channel: str, timeout: float, compare: str = "all") -> Left:
         if report["in_sync"] is not True:
             return Left(tuple(_unequal(report)), report, compared)
         # What was logged meanwhile was no part of it.
-        left = _wait(channel, log, max(end, time.monotonic() + _LAST_SECONDS))
+        left = _wait(channel, log, max(end, time.monotonic() + _LAST_SECONDS), accepted)
         return Left(left, report, compared)
     except ReplicationError as error:
         return Left((str(error),))
@@ -120,12 +125,12 @@ def _in_silence(_what: str, _done: int, _total: int) -> None:
     """Nobody watches this comparison."""
 
 
-def _catch_up(channel: str, log: SyncLog, end: float) -> tuple[str, ...]:
+def _catch_up(channel: str, log: SyncLog, end: float, accepted: Collection[str]) -> tuple[str, ...]:
     """Until what was logged by now is done, or the time is up; what is left then."""
     with closing(log.mark()) as mark:
         while True:
             _refuse_hopeless(channel, log)
-            left = (*_replicator(channel, idle=False), *_kept(channel))
+            left = (*_replicator(channel, idle=False), *_kept(channel, accepted))
             if not mark.passed():
                 left += (f"what was logged to {log.folder} until now is not done yet",)
             if not left or time.monotonic() >= end:
@@ -133,11 +138,11 @@ def _catch_up(channel: str, log: SyncLog, end: float) -> tuple[str, ...]:
             time.sleep(_POLL_SECONDS)
 
 
-def _wait(channel: str, log: SyncLog, end: float) -> tuple[str, ...]:
+def _wait(channel: str, log: SyncLog, end: float, accepted: Collection[str]) -> tuple[str, ...]:
     """Until nothing waits, or the time is up; what is left then."""
     while True:
         _refuse_hopeless(channel, log)
-        left = tuple(_waiting(channel, log))
+        left = tuple(_waiting(channel, log, accepted))
         if not left or time.monotonic() >= end:
             return left
         time.sleep(_POLL_SECONDS)
@@ -155,7 +160,7 @@ def _refuse_hopeless(channel: str, log: SyncLog) -> None:
         raise ReplicationError(f"{foreign} does not belong to {USER}: Cyrus can't log to it")
 
 
-def _waiting(channel: str, log: SyncLog) -> Iterator[str]:
+def _waiting(channel: str, log: SyncLog, accepted: Collection[str]) -> Iterator[str]:
     """In the order in which an event travels, so that none is missed between two looks."""
     for name in ("log", "log-run"):
         path = os.path.join(log.folder, name)
@@ -164,11 +169,13 @@ def _waiting(channel: str, log: SyncLog) -> Iterator[str]:
             yield f"{path} is there, with events of {_some(waiting.users | waiting.shared)}"
             break
     yield from _replicator(channel, idle=True)
-    yield from _kept(channel)
+    yield from _kept(channel, accepted)
 
 
-def _kept(channel: str) -> Iterator[str]:
+def _kept(channel: str, accepted: Collection[str]) -> Iterator[str]:
     for entry in _quarantine.load(channel):
+        if entry.name in accepted:
+            continue
         yield f"{entry.name or entry.scope} is in quarantine: {entry.reason}"
 
 

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -50,6 +50,23 @@ def in_sync(findings: Findings) -> bool | None:
     if findings.lagging or findings.unknown or findings.skipped:
         return None
     return True
+
+
+def without(report: dict[str, Any], accepted: Collection[str]) -> dict[str, Any]:
+    """The document without what it says of some mailboxes (internal names) and users."""
+    if not accepted:
+        return report
+    left = {
+        key: [entry for entry in report[key] if not _is_about(entry, accepted)]
+        for key in ("differences", "lagging", "unknown", "skipped")
+    }
+    findings = Findings(**left)
+    return {**report, **left, "in_sync": in_sync(findings)}
+
+
+def _is_about(entry: Mapping[str, Any], accepted: Collection[str]) -> bool:
+    named = (entry.get("mailbox"), entry.get("user"), entry.get("scope"))
+    return any(name in accepted for name in named if name)
 
 
 def _plain(unknown: Iterable[Unknown]) -> list[dict[str, str]]:

@@ -55,6 +55,13 @@ options:
     type: str
     choices: [all, touched, none]
     default: all
+  accepted:
+    description:
+      - Internal names of mailboxes, and userids, that may be in quarantine and differ where the
+        channel is V(drained).
+    type: list
+    elements: str
+    default: []
   timeout:
     description:
       - Seconds in which the state has to be reached, more than 0. A comparison that has begun is
@@ -156,6 +163,7 @@ def main() -> None:
                 "default": "started",
             },
             "compare": {"type": "str", "choices": ["all", "touched", "none"], "default": "all"},
+            "accepted": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "float", "default": 60},
         },
         supports_check_mode=True,
@@ -166,7 +174,7 @@ def main() -> None:
         timeout = _steer.seconds(module.params["timeout"])
         _channel.replica_of(name)
         if state == "drained":
-            left = _drain.drain(name, timeout, module.params["compare"])
+            left = _drain.drain(name, timeout, module.params["compare"], module.params["accepted"])
             compared = left.compared and asdict(left.compared)
             result.update(left=list(left.reasons), report=left.report, compared=compared)
             if left.reasons:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from ansible_collections.mailops.cyrus.plugins.module_utils import _report
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import channel_name
 
 from ._eligibility import Answer, Facts, Limits, reasons
@@ -48,6 +49,7 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
             m for m in options["mtas"] if _registered(hostvars, m, "delivery").get("held")
         ),
         "fenced": bool(answers.get(old or "", {}).get("fence")),
+        "accepted": [],
         "compare": [],
         "reasons": [],
         "databases": list(answers.get(old or "", {}).get("databases") or []),
@@ -76,13 +78,25 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
     )
     first = [store.trouble] if store.trouble else []
     document["reasons"] = list(dict.fromkeys([*first, *reasons(facts)]))
+    document["accepted"] = _accepted(facts)
     compared = {r["channel"]: r for r in options.get("compared") or ()}
     for channel in facts.channels:
         if channel["name"] in compared:
-            document["reasons"] += _unequal(compared[channel["name"]])
+            document["reasons"] += _unequal(compared[channel["name"]], facts.limits.accepted)
         elif _too_old(channel["parity"], float(options["parity_max_age"]), answers[old]):
             document["compare"].append(channel["name"])
     return document
+
+
+def _accepted(facts: Facts) -> list[Answer]:
+    """What is in quarantine and accepted by name, each once."""
+    entries = {
+        entry["name"]: {"scope": entry["scope"], "name": entry["name"], "user": entry.get("user")}
+        for channel in facts.channels
+        for entry in channel["quarantine"] or ()
+        if entry["name"] in facts.limits.accepted
+    }
+    return list(entries.values())
 
 
 def _store_of(hostvars: HostVars, hosts: Iterable[str], candidate: str) -> Store:
@@ -130,8 +144,8 @@ def _too_old(last: Answer | None, max_age: float, master: Answer) -> bool:
     return not 0 <= float(now) - started <= max_age
 
 
-def _unequal(result: Answer) -> Iterator[str]:
-    report = result.get("report")
+def _unequal(result: Answer, accepted: Sequence[str]) -> Iterator[str]:
+    report = result.get("report") and _report.without(dict(result["report"]), accepted)
     if report is None:
         yield f"channel {result['channel']} could not be compared: {_said(result)}"
     elif report["in_sync"] is not True:
