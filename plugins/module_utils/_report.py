@@ -60,7 +60,12 @@ def without(report: dict[str, Any], accepted: Collection[str]) -> dict[str, Any]
         key: [entry for entry in report[key] if not _is_about(entry, accepted)]
         for key in ("differences", "lagging", "unknown", "skipped")
     }
-    findings = Findings(**left)
+    findings = Findings(
+        differences=left["differences"],
+        lagging=left["lagging"],
+        unknown=left["unknown"],
+        skipped=left["skipped"],
+    )
     return {**report, **left, "in_sync": in_sync(findings)}
 
 

@@ -102,7 +102,8 @@ def _versions(facts: Facts) -> Iterator[str]:
     for name in (facts.master, facts.candidate):
         text = facts.readiness.get(name, {}).get("version")
         if not text:
-            yield f"the version of Cyrus on {name} is not known"
+            why = _why(facts.readiness.get(name, {}), "version")
+            yield f"the version of Cyrus on {name} is not known: {why}"
             return
         found[name] = parse_version(text)
     if found[facts.candidate][:2] < found[facts.master][:2]:
@@ -110,6 +111,10 @@ def _versions(facts: Facts) -> Iterator[str]:
             f"{facts.candidate} runs Cyrus {_dotted(found[facts.candidate])}, which is older than "
             f"{_dotted(found[facts.master])} on {facts.master}: upgrade {facts.candidate} first"
         )
+
+
+def _why(answer: Answer, what: str) -> str:
+    return str((answer.get("unknown") or {}).get(what) or "no reason given")
 
 
 def _dotted(version: Iterable[int]) -> str:
@@ -160,14 +165,14 @@ def _peers(facts: Facts) -> Iterator[str]:
         peers = facts.readiness.get(name, {}).get("peers") or {}
         peer = peers.get(other)
         if peer is None or not peer["reached"]:
-            reason = (peer or {}).get("reason") or "it was not asked"
+            reason = (peer or {}).get("reason") or _why(facts.readiness.get(name, {}), "peers")
             yield f"{name} can't reach {other}: {reason}"
 
 
 def _activities(facts: Facts) -> Iterator[str]:
     for name, answer in sorted(facts.readiness.items()):
         if answer.get("activities") is None:
-            yield f"what is under way on {name} is not known: {answer.get('reason')}"
+            yield f"what is under way on {name} is not known: {_why(answer, 'activities')}"
         yield from (f"{name}: {activity}" for activity in answer.get("activities") or ())
 
 
@@ -178,7 +183,7 @@ def _layouts(facts: Facts) -> Iterator[str]:
         if answer.get("layout") is not None
     }
     for name in sorted(set(facts.readiness) - set(layouts)):
-        yield f"how {name} keeps mail is not known: {facts.readiness[name].get('reason')}"
+        yield f"how {name} keeps mail is not known: {_why(facts.readiness[name], 'layout')}"
     yield from _layout.differences(layouts)
     master, candidate = (
         set(facts.readiness.get(name, {}).get("partitions") or ())
@@ -205,19 +210,16 @@ def _space(facts: Facts) -> Iterator[str]:
                     f"{what} of {name} has {percent:.1f} % left, cyrus_min_free asks for "
                     f"{facts.limits.free_percent:g} %: make room"
                 )
-        if answer.get("read_only"):
-            yield f"{name} can't write to its state directory: mount it writable"
+        if answer.get("read_only") is not False:
+            yield f"{name} can't write to its state directory: mount it writable, make room"
 
 
 def _certificates(facts: Facts) -> Iterator[str]:
     for name, answer in sorted(facts.readiness.items()):
         found = answer.get("certificate")
-        if found is None:
-            # A plain link has none.
-            continue
-        if found.get("days_left") is None:
-            yield f"how long the certificate of {name} is valid is not known: {found.get('reason')}"
-        elif found["days_left"] < facts.limits.certificate_days:
+        if found is None and "certificate" in (answer.get("unknown") or {}):
+            yield f"the certificate of {name} is not known: {_why(answer, 'certificate')}"
+        elif found is not None and found["days_left"] < facts.limits.certificate_days:
             yield (
                 f"the certificate of {name} is valid for {found['days_left']:g} days: run setup, "
                 "which renews it"

@@ -219,7 +219,10 @@ def report(
     found = [f"store {plan_['store']}: {plan_['to']} is master, epoch {plan_['epoch']} ({took})"]
     drained = _registered(hostvars, plan_["from"], "drain").get("results") or ()
     found += [f"  {_compared(result)}" for result in drained if result.get("compared")]
-    return found + [f"  not carried over: {each}" for each in plan_["databases"]]
+    return found + [
+        f"  not carried over: {each['name']} ({each['path']}): {each['advice']}"
+        for each in plan_["databases"]
+    ]
 
 
 def _compared(result: Answer) -> str:

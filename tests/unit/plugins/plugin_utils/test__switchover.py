@@ -40,13 +40,13 @@ def readiness(host: str) -> dict[str, Any]:
         "layout": {"hashimapspool": "yes"},
         "partitions": {"default": room},
         "config_directory": room,
-        "certificate": {"not_after": "2028-11-01T10:00:00Z", "days_left": 700, "reason": None},
+        "certificate": {"not_after": "2028-11-01T10:00:00Z", "days_left": 700},
         "peers": {o: {"reached": True, "epoch": 1, "role": "x", "reason": None} for o in others},
         "activities": [],
         "databases": [],
         "read_only": False,
         "clock": NOW,
-        "reason": None,
+        "unknown": {},
     }
 
 
@@ -151,7 +151,7 @@ MASTER = "imap1.cyrus_channels.channels.0"
         ("imap2.cyrus_readiness.config_directory", None, "how much room"),
         ("imap2.cyrus_readiness.read_only", True, "can't write to its state directory"),
         ("imap2.cyrus_readiness.certificate.days_left", 3, "valid for 3 days"),
-        ("imap2.cyrus_readiness.certificate.days_left", None, "certificate of imap2"),
+        ("imap2.cyrus_readiness.read_only", None, "can't write to its state directory"),
         ("mx1.cyrus_delivery", {"unreachable": True, "msg": "x"}, "mx1 of cyrus_mta can't be"),
         ("mx1.cyrus_delivery.running", False, "mail server does not run"),
         ("mx1.cyrus_delivery.reason", "no transport store1", "mx1: no transport store1"),
@@ -161,6 +161,13 @@ MASTER = "imap1.cyrus_channels.channels.0"
 def test_each_thing_that_is_wrong_is_a_reason(site: Vars, path: str, value: Any, said: str) -> None:
     put(site, path, value)
     assert any(said in reason for reason in plan(site)["reasons"]), plan(site)["reasons"]
+
+
+def test_an_unknown_certificate_is_a_reason_and_none_is_not(site: Vars) -> None:
+    put(site, "imap2.cyrus_readiness.certificate", None)
+    assert plan(site)["reasons"] == []
+    put(site, "imap2.cyrus_readiness.unknown", {"certificate": "it can't be read"})
+    assert plan(site)["reasons"] == ["the certificate of imap2 is not known: it can't be read"]
 
 
 def test_all_reasons_are_given_at_once(site: Vars) -> None:
