@@ -79,7 +79,7 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
     first = [store.trouble] if store.trouble else []
     document["reasons"] = list(dict.fromkeys([*first, *reasons(facts)]))
     document["accepted"] = _accepted(facts)
-    compared = {r["channel"]: r for r in options.get("compared") or ()}
+    compared = {r["item"]: r for r in options.get("compared") or ()}
     for channel in facts.channels:
         if channel["name"] in compared:
             document["reasons"] += _unequal(compared[channel["name"]], facts.limits.accepted)
@@ -147,7 +147,7 @@ def _too_old(last: Answer | None, max_age: float, master: Answer) -> bool:
 def _unequal(result: Answer, accepted: Sequence[str]) -> Iterator[str]:
     report = result.get("report") and _report.without(dict(result["report"]), accepted)
     if report is None:
-        yield f"channel {result['channel']} could not be compared: {_said(result)}"
+        yield f"channel {result['item']} could not be compared: {_said(result)}"
     elif report["in_sync"] is not True:
         counts = ", ".join(
             f"{len(report[key])} {key}"
