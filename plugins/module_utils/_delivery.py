@@ -25,6 +25,7 @@ from typing import Protocol
 
 from . import _files, _role, _state
 from ._errors import ReplicationError
+from ._points import reach
 
 NOTES_DIR = f"{_role.STATE_DIR}/mta"
 HOLDING, HELD, RELEASING = "holding", "held", "releasing"
@@ -248,6 +249,7 @@ def hold(driver: Driver, wanted: Hold, check: bool, seconds: float) -> Outcome:
     agents = before.agents if before and before.same(wanted) else driver.agents(wanted)
     wanted = replace(wanted, agents=tuple(agents), since=_state.timestamp())
     _note(wanted)
+    reach("noted")
     try:
         _install(driver, changes)
     except ReplicationError:
@@ -255,7 +257,9 @@ def hold(driver: Driver, wanted: Hold, check: bool, seconds: float) -> Outcome:
         if before is not None:
             _note(before)
         raise
+    reach("installed")
     driver.reload(wanted, deadline)
+    reach("reloaded")
     if not driver.holds(wanted):
         raise ReplicationError(
             f"{driver.name} does not hold the mail of store {wanted.store} after its files were "
@@ -279,11 +283,15 @@ def release(driver: Driver, wanted: Hold, check: bool, flush: bool, seconds: flo
         return Outcome(before is not None, _queued(driver, meant), done, changes)
     driver.require_running()
     _note(replace(meant, phase=RELEASING))
+    reach("noted")
     _install(driver, changes)
+    reach("installed")
     driver.reload(meant, time.monotonic() + seconds)
+    reach("reloaded")
     queued = _queued(driver, meant)
     if flush:
         driver.flush(meant, others)
+        reach("flushed")
     _forget(meant.store)
     return Outcome(False, queued, done, changes)
 

@@ -100,12 +100,17 @@ def playbook(
     return Run(done.returncode, done.stdout)
 
 
-def module(host: str, called: str, /, check: bool = False, **options: Any) -> dict[str, Any]:
-    """What one of the collection's modules returns on a host."""
+def module(
+    host: str, called: str, /, check: bool = False, stop_at: str = "", **options: Any
+) -> dict[str, Any]:
+    """What one of the collection's modules returns on a host; it may be killed at a point."""
     command = [str(BIN / "ansible"), "-i", str(INVENTORY), host, "--become", "--diff"]
     command += ["-m", f"mailops.cyrus.{called}"]
     command += ["-a", json.dumps(options)] if options else []
     command += ["--check"] if check else []
+    if stop_at:
+        python = f"/usr/bin/env CYRUS_REPLICATION_STOP_AT={stop_at} /usr/bin/python3"
+        command += ["-e", json.dumps({"ansible_python_interpreter": python})]
     done = subprocess.run(
         command,
         check=False,
