@@ -219,6 +219,13 @@ def report(
     found = [f"store {plan_['store']}: {plan_['to']} is master, epoch {plan_['epoch']} ({took})"]
     drained = _registered(hostvars, plan_["from"], "drain").get("results") or ()
     found += [f"  {_compared(result)}" for result in drained if result.get("compared")]
+    archived = _registered(hostvars, plan_["from"], "archived").get("results") or ()
+    found += [
+        f"  {result['item']['name']} was archived on {plan_['from']}: {result['where']}, "
+        f"{result['count']} messages"
+        for result in archived
+        if result.get("where")
+    ]
     return found + [
         f"  not carried over: {each['name']} ({each['path']}): {each['advice']}"
         for each in plan_["databases"]
