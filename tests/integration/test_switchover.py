@@ -1,0 +1,313 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A planned change of master on real hosts, under load, and with each phase made to fail.
+
+Runs on the lab's hosts with tests.lab.site; leaves the store with a master, whichever it is.
+"""
+
+from __future__ import annotations
+
+import imaplib
+import json
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dns.resolver
+import pytest
+
+from tests.lab.plan import SERVICE
+
+from . import lab
+from .ledger import Ledger, queued
+from .load import AppendLoad, SmtpLoad, Writers, log_in
+
+LONG = bool(os.environ.get("TEST_LONG"))
+STORE = ("imap1", "imap2", "imap3")
+ROUNDS = 3 if LONG else 1
+# In each a run is killed when it comes to the task; the first two by default.
+DEATHS = ("Drain each channel", "Give the role to the candidate")
+MORE_DEATHS = (
+    "Fence the master",
+    "Take the role from the old master",
+    "Point the traffic to the new master",
+    "Release deliveries to the store",
+    "Send a probe",
+    "Append to the history",
+)
+
+
+def role(host: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(
+        lab.ssh(host, "cat /var/lib/cyrus-replication/role.json").stdout
+    )
+    return found
+
+
+def master() -> str:
+    """The one that all of the store's records name."""
+    (found,) = {str(role(host)["master"]) for host in STORE}
+    return found
+
+
+def other() -> str:
+    return "imap2" if master() == "imap1" else "imap1"
+
+
+def switchover(candidate: str, *args: str, **extra: object) -> lab.Run:
+    return lab.playbook("switchover", *args, extra={"cyrus_candidate": candidate, **extra})
+
+
+def serves(host: str) -> bool:
+    """Whether a client can log in there and write."""
+    try:
+        session = log_in(lab.address(host), str(lab.var("lab_users")[0]), 5)
+        try:
+            return session.create("serves")[0] == "OK" and session.delete("serves")[0] == "OK"
+        finally:
+            session.shutdown()
+    except (OSError, imaplib.IMAP4.error):
+        return False
+
+
+def the_name() -> str:
+    """The address that clients are given for the store."""
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.nameservers = [lab.address("ns1")]
+    return str(resolver.resolve(SERVICE, "A", lifetime=2)[0])
+
+
+def in_sync(tmp_path: Path) -> bool:
+    path = tmp_path / "parity.json"
+    run = lab.playbook("parity", extra={"cyrus_parity_report": str(path)})
+    assert run.rc == 0, run.output
+    return all(report["in_sync"] is True for report in json.loads(path.read_text()))
+
+
+def settled(expected: str, tmp_path: Path) -> None:
+    """The store has this master and no other, nothing is held or fenced, all copies are equal."""
+    assert master() == expected
+    assert [host for host in STORE if serves(host)] == [expected]
+    for host in STORE:
+        assert lab.ssh(host, "ls /var/lib/cyrus-replication/fence.json", check=False).returncode
+    assert "store1" not in lab.ssh("mx1", "postconf -h defer_transports").stdout
+    assert in_sync(tmp_path)
+
+
+def files(host: str) -> str:
+    """Contents of all files but for what replicators write, heartbeats among it."""
+    return lab.ssh(
+        host,
+        "beats=$(for channel in imap1 imap2 imap3; do setpriv --reuid=cyrus --regid=mail"
+        " --init-groups /usr/lib/cyrus/bin/mbpath cyrus-heartbeat-$channel; done 2>/dev/null"
+        " | paste -sd '|');"
+        "find /etc /var/spool/cyrus /var/lib/cyrus /var/lib/cyrus-replication"
+        " -path /var/lib/cyrus-replication/channels -prune -o"
+        " -type f ! -path '*/db/*' ! -path '*/db.backup*' ! -path '*/sync/*' ! -name '*.lock'"
+        " ! -name audit.json -print0 2>/dev/null"
+        ' | { [ -d /var/lib/cyrus ] && grep -zvE "^(${beats:-none})/" || cat; }'
+        " | sort -z | xargs -0 sha256sum",
+    ).stdout
+
+
+def test_check_mode_tells_and_changes_nothing() -> None:
+    hosts = [*STORE, "mx1", "ns1"]
+    before = {host: files(host) for host in hosts}
+    run = switchover(other(), "--check", "--diff")
+    assert run.rc == 0, run.output
+    assert f"goes from {master()} to {other()}" in run.output
+    assert run.changed() == 1, run.output
+    assert {host: files(host) for host in hosts} == before
+
+
+def test_there_and_back_under_load(tmp_path: Path) -> None:
+    users = [str(user) for user in lab.var("lab_users")]
+    ledger = Ledger()
+    with (
+        SmtpLoad(ledger, users, rate=10),
+        AppendLoad(ledger, users[:4], the_name, rate=4),
+        Writers(STORE, users[-1], ledger) as writers,
+    ):
+        for _round in range(2 * ROUNDS):
+            candidate = other()
+            run = switchover(candidate)
+            assert run.rc == 0, run.output
+            assert master() == candidate
+    turns = [turn.host for turn in writers.assert_one_at_a_time()]
+    assert len(turns) == 1 + 2 * ROUNDS, turns
+    print("no host took writes for", [round(seconds, 1) for seconds in writers.outages()], "s")
+    lab.until(lambda: queued() == 0, 120, what="the queue is empty")
+    settled(candidate, tmp_path)
+    for host in STORE:
+        ledger.check_soon(host, 60).assert_exactly_once()
+    assert ledger.bounces() == []
+
+
+def test_again_changes_nothing() -> None:
+    run = switchover(master())
+    assert run.rc == 0, run.output
+    assert run.changed() == 0, run.output
+    assert "is master" in run.output
+
+
+def test_setup_after_a_switchover_changes_nothing() -> None:
+    before = {host: role(host) for host in STORE}
+    run = lab.playbook("setup")
+    assert run.rc == 0, run.output
+    assert run.changed() == 0, run.output
+    assert {host: role(host) for host in STORE} == before
+
+
+@contextmanager
+def broken(*commands: tuple[str, str, str]) -> Iterator[None]:
+    """Each is a host, what breaks it, and what mends it."""
+    for host, wrong, _right in commands:
+        lab.ssh(host, wrong)
+    try:
+        yield
+    finally:
+        for host, _wrong, right in commands:
+            lab.ssh(host, right)
+
+
+def test_all_reasons_at_once_and_nothing_changed() -> None:
+    now, candidate = master(), other()
+    note = '{"activity": "a backup of this host runs"}'
+    breaks = (
+        (now, f"touch {paused(candidate)}", f"rm {paused(candidate)}"),
+        ("mx1", "systemctl stop postfix", "systemctl start postfix"),
+        ("ns1", "systemctl stop named", "systemctl start named"),
+        (
+            candidate,
+            f"echo '{note}' > /var/lib/cyrus-replication/activity-backup.json",
+            "rm /var/lib/cyrus-replication/activity-backup.json",
+        ),
+    )
+    with broken(*breaks):
+        before = {host: files(host) for host in STORE}
+        for mode in ((), ("--check",)):
+            run = switchover(candidate, *mode, cyrus_min_certificate_days=9999)
+            assert run.rc != 0
+            for said in ("is paused", "mx1", "store1.lab.test", "certificate", candidate):
+                assert said in run.output, (said, run.output)
+            assert {host: files(host) for host in STORE} == before
+            assert master() == now
+            assert serves(now)
+
+
+def quiet(host: str, command: str) -> None:
+    lab.ssh(host, command)
+
+
+def paused(replica: str) -> str:
+    return f"/var/lib/cyrus-replication/channels/{replica}/paused"
+
+
+def unreachable(host: str) -> Callable[[int], None]:
+    return lambda _group: lab.lab("link", host, "down")
+
+
+@pytest.mark.parametrize(
+    ("task", "host"),
+    [("Hold deliveries to the store", "mx1"), ("Drain each channel", "{candidate}")],
+)
+def test_a_host_that_goes_away_before_the_move_undoes_everything(
+    task: str, host: str, tmp_path: Path
+) -> None:
+    now, candidate = master(), other()
+    gone = host.format(candidate=candidate)
+    try:
+        run = lab.playbook_met(
+            "switchover",
+            {"cyrus_candidate": candidate, "cyrus_switchover_timeout": 15},
+            task,
+            unreachable(gone),
+        )
+    finally:
+        lab.lab("link", gone, "up")
+    assert run.rc != 0
+    assert gone in run.output
+    assert "is not changed" in run.output, run.output
+    assert master() == now
+    lab.until(lambda: serves(now), what=f"{now} serves again")
+    if gone == "mx1":
+        undone = switchover(candidate, cyrus_switchover_state="undone")
+        assert undone.rc == 0, undone.output
+    settled(now, tmp_path)
+
+
+def test_a_name_server_that_refuses_behind_the_move_is_gone_on_with(tmp_path: Path) -> None:
+    candidate = other()
+    run = lab.playbook_met(
+        "switchover",
+        {"cyrus_candidate": candidate},
+        "Give the role to the candidate",
+        lambda _group: quiet("ns1", "systemctl stop named"),
+    )
+    lab.ssh("ns1", "systemctl start named")
+    assert run.rc != 0
+    assert "run switchover again" in run.output, run.output
+    assert master() == candidate
+    again = switchover(candidate)
+    assert again.rc == 0, again.output
+    settled(candidate, tmp_path)
+
+
+@pytest.mark.parametrize("task", DEATHS + (MORE_DEATHS if LONG else ()))
+def test_a_controller_that_dies_is_gone_on_with(task: str, tmp_path: Path) -> None:
+    candidate = other()
+    run = lab.playbook_met(
+        "switchover",
+        {"cyrus_candidate": candidate},
+        task,
+        lambda group: os.killpg(group, signal.SIGKILL),
+    )
+    assert run.rc == -signal.SIGKILL
+    assert sum(serves(host) for host in STORE) <= 1
+    again = switchover(candidate)
+    assert again.rc == 0, again.output
+    settled(candidate, tmp_path)
+
+
+def test_a_run_that_died_is_undone_where_that_is_asked_for(tmp_path: Path) -> None:
+    now, candidate = master(), other()
+    lab.playbook_met(
+        "switchover",
+        {"cyrus_candidate": candidate},
+        "Drain each channel",
+        lambda group: os.killpg(group, signal.SIGKILL),
+    )
+    assert not serves(now)
+    shown = lab.playbook("status")
+    assert re.search(rf"{now} +fenced", shown.output), shown.output
+    run = switchover(candidate, cyrus_switchover_state="undone")
+    assert run.rc == 0, run.output
+    settled(now, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ({}, "Name the host that is to become master"),
+        ({"cyrus_candidate": "nobody"}, "names nobody"),
+        ({"cyrus_candidate": "mx1"}, "names mx1"),
+        ({"cyrus_candidate": "imap2", "cyrus_hosts": "nogroup"}, "there is no group nogroup"),
+        ({"cyrus_candidate": "imap2", "cyrus_switchover_state": "maybe"}, "cyrus_switchover_state"),
+    ],
+)
+def test_bad_input_is_one_sentence(extra: dict[str, str], said: str) -> None:
+    run = lab.playbook("switchover", extra=extra)
+    assert run.rc != 0
+    assert said in run.output, run.output
+    assert run.changed() == 0 or "nogroup" in said
+
+
+def test_a_limit_is_refused() -> None:
+    run = switchover("imap2", "--limit", "imap1")
+    assert run.rc != 0
+    assert "without --limit" in run.output
