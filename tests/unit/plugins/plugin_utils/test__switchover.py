@@ -212,10 +212,11 @@ def test_a_comparison_that_finds_a_difference_is_a_reason(site: Vars) -> None:
         "differences": [1],
         "lagging": [],
         "unknown": [],
+        "skipped": [],
     }
     found = plan(site, compared=[{"item": "imap2", "report": report}])
     assert "1 differences" in found["reasons"][0]
-    report["in_sync"] = True
+    report.update(in_sync=None, differences=[], lagging=[1])
     assert plan(site, compared=[{"item": "imap2", "report": report}])["reasons"] == []
     silent = plan(site, compared=[{"item": "imap2", "msg": "gone"}])
     assert "could not be compared: gone" in silent["reasons"][0]
