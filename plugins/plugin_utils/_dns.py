@@ -115,6 +115,11 @@ def ask(record: Record, server: str, timeout: float) -> Answer:
                 f"the name server {server} answers {dns.rcode.to_text(reply.rcode())} "
                 f"to a question for {record.name}: let it serve {record.zone}"
             )
+        if not reply.flags & dns.flags.AA:
+            raise ReplicationError(
+                f"the name server {server} does not serve {record.zone} itself: "
+                "name one that does in server or verify"
+            )
         for found in reply.answer:
             if found.rdtype == dns.rdatatype.CNAME:
                 raise ReplicationError(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import dns.exception
+import dns.flags
 import dns.message
 import dns.query
 import dns.rcode
@@ -32,10 +33,12 @@ class Server:
         self.says: Callable[[], Any] = lambda: dns.rcode.NOERROR
         self.asked = 0
         self.takes_over = True
+        self.flags = dns.flags.AA
 
     def udp(self, query: Any, where: str, timeout: float, port: int) -> tuple[Any, bool]:
         self.asked += 1
         reply = dns.message.make_response(query)
+        reply.flags |= self.flags
         question = query.question[0]
         kind = dns.rdatatype.to_text(question.rdtype)
         if self.records[kind]:
@@ -153,6 +156,12 @@ def test_name_without_an_address_has_no_ttl(server: Server) -> None:
     server.records["A"] = []
     with pytest.raises(ReplicationError, match=r"store1.lab.test has no address"):
         _dns.ensure(RECORD, None, 5, [], check=False)
+
+
+def test_resolver_is_refused(server: Server) -> None:
+    server.flags = dns.flags.RA
+    with pytest.raises(ReplicationError, match=r"does not serve lab.test itself"):
+        _dns.ensure(RECORD, ["192.0.2.12"], 5, [], check=False)
 
 
 def test_secret_is_not_shown() -> None:
