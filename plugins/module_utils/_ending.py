@@ -15,7 +15,6 @@ import os
 import signal
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Collection
 
 from . import _proc
@@ -38,12 +37,12 @@ class Ending:
         self._first: dict[Process, float] = {}
         self._told: dict[Process, float] = {}
 
-    def wait(self, which: Callable[[], Collection[Process]], end: float) -> dict[str, int]:
-        """Until none of them is left; how many there were of each service or program."""
+    def wait(self, which: Callable[[], Collection[Process]], end: float) -> None:
+        """Until none of them is left."""
         while True:
             left = which()
             if not left:
-                return dict(Counter(process.service or process.program for process in self._first))
+                return
             if time.monotonic() >= end:
                 raise ReplicationError(
                     f"{' and '.join(map(str, left))} did not end in time: look what it does"

@@ -10,6 +10,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from . import _clearance, _cyrmaster, _ending, _fence, _posture, _proc, _role
@@ -64,13 +66,20 @@ def fence(by: str, reason: str, seconds: float, check: bool = False) -> Done:
 def settle(end: float) -> tuple[bool, dict[str, int]]:
     """Make a host that must not serve one that does not; whether that changed anything, and how
     many processes had to end."""
+    before = _proc.running()
     files = _posture.apply()
     updated = _cyrmaster.update(end)
     kept = {entry.name for entry in Install.discover().services if entry.section == "SERVICES"}
-    ending = _ending.Ending(_GRACE_SECONDS)
-    ended = ending.wait(lambda: _clients(kept), end)
+    main = _cyrmaster.main_pid()
+
+    def clients(processes: Iterable[Process]) -> list[Process]:
+        own = (process for process in processes if process.cyrus_own and process.pid != main)
+        return [process for process in own if process.service not in kept]
+
+    _ending.Ending(_GRACE_SECONDS).wait(lambda: clients(_proc.running()), end)
     refuse_writers()
-    return bool(files or updated or ended), ended
+    ended = Counter(process.service or process.program for process in clients(before))
+    return bool(files or updated or ended), dict(ended)
 
 
 def release(by: str, seconds: float, force: bool = False, check: bool = False) -> Done:
@@ -129,15 +138,6 @@ def _is_foreign_writer(process: Process) -> bool:
     if process.program == "ctl_mboxlist":
         return "-d" not in process.arguments
     return process.program not in _READERS
-
-
-def _clients(kept: set[str]) -> list[Process]:
-    main = _cyrmaster.main_pid()
-    return [
-        process
-        for process in _proc.running()
-        if process.cyrus_own and process.pid != main and process.service not in kept
-    ]
 
 
 def _since(started: float) -> float:
