@@ -33,6 +33,7 @@ from . import (
     _posture,
     _proc,
     _role,
+    _state,
     _store,
     _units,
 )
@@ -140,8 +141,11 @@ def _still(move: Move, end: float) -> Iterator[None]:
             _end_receiving(end)
             _forget_former_time()
         yield
-    except ReplicationError:
-        _units.start(stopped)
+    except ReplicationError as error:
+        try:
+            _units.start(stopped)
+        except ReplicationError as other:
+            raise ReplicationError(f"{error}; {other}") from other
         raise
 
 
@@ -167,14 +171,15 @@ def _end_receiving(end: float) -> None:
 
 
 def _forget_former_time() -> None:
-    """What a host knows from when it was master before: old events would be sent again, and an
-    old comparison would count."""
+    """What a host knows from when it was master before: old events would be sent again, an old
+    comparison would count, and an old pause would hold."""
     directory = Install.discover().config_directory
     paths = []
     for channel in _endpoints.read_store().channels().values():
         folder = SyncLog(directory, channel).folder
         paths += [os.path.join(folder, name) for name in FILES]
         paths.append(os.path.join(_channel.PARITY_DIR, f"{channel}.json"))
+        paths.append(_state.pause_of(channel))
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)

@@ -137,12 +137,12 @@ def parse(text: str) -> State:
 
 def paused(channel: str) -> bool:
     """Whether the channel is to take nothing from its log, also after a restart."""
-    return os.path.exists(_flag(channel))
+    return os.path.exists(pause_of(channel))
 
 
 def set_paused(channel: str, wanted: bool) -> None:
     """Durable before this returns."""
-    path = _flag(channel)
+    path = pause_of(channel)
     try:
         if wanted:
             _files.write(path, "", 0o640)
@@ -156,5 +156,5 @@ def set_paused(channel: str, wanted: bool) -> None:
         ) from error
 
 
-def _flag(channel: str) -> str:
+def pause_of(channel: str) -> str:
     return os.path.join(folder(channel), "paused")
