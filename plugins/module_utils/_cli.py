@@ -34,8 +34,12 @@ def _arguments() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     replicator = commands.add_parser("replicator", help="replicate a channel, as a service")
     replicator.add_argument("channel", help="the channel's name, as in sync_log_channels")
-    guard = commands.add_parser("guard", help="note whether Cyrus ends in order, for its unit")
-    guard.add_argument("moment", choices=("started", "ended"))
+    guard = commands.add_parser("guard", help="keep this host from being a second master")
+    guard.add_argument(
+        "moment",
+        choices=("run", "started", "ended"),
+        help="run as a service; note what Cyrus does",
+    )
     address = commands.add_parser("address", help="have the master's addresses, or not")
     address.add_argument("direction", choices=("up", "down"))
     return parser
@@ -53,6 +57,10 @@ def _replicate(channel: str) -> int:
 
 
 def _guard(moment: str) -> int:
+    if moment == "run":
+        from . import _guard as service
+
+        return service.run()
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     if moment == "started":
         try:

@@ -400,12 +400,15 @@ def unit_files(plan: _store.Plan, request: Request) -> list[dict[str, Any]]:
     replicator = [f"{UNIT_DIR}/cyrus-replicator@.service", COMMAND, LIBRARY]
     own = [request.imapd_conf, _store.SECRETS, *replicator]
     keys = [f"{CONFIG_DIR}/{name}.pem" for name in ("ca", "cert", "key")]
+    guard = [f"{CONFIG_DIR}/guard.json", f"{CONFIG_DIR}/store.json", COMMAND, LIBRARY, *keys]
+    guard.append(f"{UNIT_DIR}/cyrus-guard.service")
     units: list[dict[str, Any]] = [
+        {"name": "cyrus-guard.service", "files": guard, "sockets": []},
         {
             "name": _units.CYRUS,
             "files": [request.imapd_conf, request.cyrus_conf, _store.SECRETS],
             "sockets": [_store.CSYNC_SOCKET],
-        }
+        },
     ]
     keys.append(f"{UNIT_DIR}/cyrus-link@.service")
     units += [

@@ -14,16 +14,16 @@ from collections.abc import Mapping, Sequence
 
 DIR = "/etc/cyrus-replication"
 
-_COMMON = f"""\
+_COMMON = """\
 ; Written by mailops.cyrus.
 foreground = yes
 pid =
 syslog = no
-debug = notice
+debug = {level}
 sslVersionMin = TLSv1.2
-CAfile = {DIR}/ca.pem
-cert = {DIR}/cert.pem
-key = {DIR}/key.pem
+CAfile = {dir}/ca.pem
+cert = {dir}/cert.pem
+key = {dir}/key.pem
 verifyChain = yes
 ; Notice within a minute that the other end has lost its power.
 socket = r:SO_KEEPALIVE=1
@@ -32,6 +32,10 @@ socket = r:TCP_KEEPINTVL=10
 socket = r:TCP_KEEPCNT=3
 TIMEOUTconnect = 10
 """
+
+
+def _common(level: str = "notice") -> str:
+    return _COMMON.format(dir=DIR, level=level)
 
 
 def _is_ipv6(address: str) -> bool:
@@ -45,16 +49,18 @@ def client(local: str, port: int, address: str, remote_port: int, peer: str) -> 
     """A master's end: a local port that leads to the replica named `peer` and nobody else."""
     host = f"[{address}]" if _is_ipv6(address) else address
     return (
-        f"{_COMMON}client = yes\n\n[replication]\naccept = {local}:{port}\n"
+        f"{_common()}client = yes\n\n[replication]\naccept = {local}:{port}\n"
         f"connect = {host}:{remote_port}\ndelay = yes\ncheckHost = {peer}\n"
     )
 
 
-def server(address: str, peers: Sequence[str], ports: Mapping[int, str]) -> str:
+def server(
+    address: str, peers: Sequence[str], ports: Mapping[int, str], level: str = "notice"
+) -> str:
     """An end that answers: TLS ports that let only the hosts named `peers` through."""
     any_address = ":::" if _is_ipv6(address) else ""
     allowed = "".join(f"checkHost = {peer}\n" for peer in peers)
-    return _COMMON + "".join(
+    return _common(level) + "".join(
         f"\n[port{port}]\naccept = {any_address}{port}\nconnect = {target}\n{allowed}"
         for port, target in ports.items()
     )

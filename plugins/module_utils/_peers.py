@@ -13,6 +13,7 @@ store's own addresses only. An answer that is not whole is none.
 
 from __future__ import annotations
 
+import functools
 import json
 import socket
 import ssl
@@ -130,6 +131,8 @@ def _shown(said: Answer | ReplicationError) -> dict[str, Any]:
     }
 
 
+# Who asks again and again is restarted for new certificates.
+@functools.lru_cache(maxsize=1)
 def _context() -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=f"{_link.DIR}/ca.pem")
     context.load_cert_chain(f"{_link.DIR}/cert.pem", f"{_link.DIR}/key.pem")

@@ -14,7 +14,7 @@ import os
 import socket
 from typing import Any
 
-from . import _clearance, _command, _cyrus_conf, _doubt, _endpoints, _fence, _role
+from . import _clearance, _command, _cyrus_conf, _doubt, _endpoints, _fence, _guard_state, _role
 from ._install import Install, site_settings
 
 _HISTORY_SHOWN = 10
@@ -44,6 +44,7 @@ def describe(found: dict[str, Any], packages: list[str], settings: dict[str, str
         cleared=None,
         history=[],
         doubt=None,
+        guard=None,
         store_hosts=[],
         layout=None,
         wanted_layout=None,
@@ -61,6 +62,7 @@ def describe(found: dict[str, Any], packages: list[str], settings: dict[str, str
     found["history"] = _role.last_history(_HISTORY_SHOWN)
     doubt = _doubt.read()
     found["doubt"] = dataclasses.asdict(doubt) if doubt else None
+    found["guard"] = _guard_state.describe() if record else None
     if record and os.path.exists(_endpoints.DESCRIPTION):
         found["store_hosts"] = [host.name for host in _endpoints.read_store().hosts]
     if Install.find() is None:

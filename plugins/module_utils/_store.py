@@ -262,7 +262,9 @@ def _answering(store: Store, me: str) -> dict[str, str]:
         return {}
     others = [host.name for host in store.hosts if host.name != me]
     ports = {store.guard_port: GUARD_SOCKET}
-    return {GUARD_LINK: _link.server(store.host(me).address, others, ports)}
+    # Somebody asks every second or so, which is no news.
+    link = _link.server(store.host(me).address, others, ports, "warning")
+    return {GUARD_LINK: link}
 
 
 def plan(

@@ -23,6 +23,8 @@ CYRUS = "cyrus-imapd.service"
 # As old as the files that a running Cyrus has read again without a restart.
 RELOADED = "/run/cyrus-replication/reloaded"
 _STEADY_SECONDS = 0.4
+# One instance of each for a channel, or for an end of the link.
+TEMPLATES = ("cyrus-link@*.service", "cyrus-replicator@*.service")
 _SHOWN = (
     "Id",
     "LoadState",
@@ -192,9 +194,25 @@ def start(names: Sequence[str]) -> None:
         _systemctl("start", *names)
 
 
+def queue(names: Sequence[str]) -> None:
+    """Have units started after what they wait for, which may be the caller."""
+    _systemctl("start", "--no-block", *names)
+
+
 def restart(name: str) -> None:
     """Restart a unit; whether it comes up is not waited for."""
     _do("restart", name)
+
+
+def end_stale(
+    wanted: Collection[str], check: bool, patterns: Sequence[str] = TEMPLATES
+) -> list[str]:
+    """End the instances of our templates that are not wanted; returns what was done."""
+    gone = stale(_installed(patterns), wanted, patterns)
+    if gone and not check:
+        _systemctl("disable", "--now", *gone)
+        _systemctl("reset-failed", *gone, check=False)
+    return [f"stop {name}" for name in gone]
 
 
 def ensure(
@@ -205,11 +223,7 @@ def ensure(
 ) -> list[str]:
     """Bring the units up in their order; returns what was done, or would be done."""
     names = [unit.name for unit in units]
-    gone = stale(_installed(patterns), names, patterns)
-    done = [f"stop {name}" for name in gone]
-    if gone and not check:
-        _systemctl("disable", "--now", *gone)
-        _systemctl("reset-failed", *gone, check=False)
+    done = end_stale(names, check, patterns)
     found = states(names)
     if not check and any(state.needs_reload or not state.loaded for state in found.values()):
         _systemctl("daemon-reload")

@@ -15,17 +15,20 @@ from dataclasses import dataclass
 from ._peers import Answer
 from ._role import Record
 
+# Somebody was seen just now, in seconds.
+_NOW = 1.0
 ALONE = ("wait", "serve", "fence")
 
 # What is to be done: it may serve, it may serve although nobody has said so, it stays fenced until
-# an administrator releases it, it waits fenced, it is left as it is, it is fenced until a peer says
-# otherwise, it is no master any more.
-CLEAR, SERVE, HOLD, WAIT, STAY, FENCE, SUPERSEDE = (
+# an administrator releases it, it waits fenced, it is left as it is, its lease is over, it is
+# fenced until all agree, it is no master any more.
+CLEAR, SERVE, HOLD, WAIT, STAY, EXPIRE, FENCE, SUPERSEDE = (
     "clear",
     "serve",
     "hold",
     "wait",
     "stay",
+    "expire",
     "fence",
     "supersede",
 )
@@ -69,13 +72,13 @@ def judge(
         return Verdict(CLEAR)
     if not cleared:
         return _alone(settings.alone)
-    if lonely is None or settings.lease <= 0:
+    if lonely is None or settings.lease <= 0 or lonely < _NOW:
         return Verdict(STAY)
     silent = f"neither a peer nor a delivery host has answered for {lonely:.0f} s"
     if lonely < settings.lease:
         return Verdict(STAY, f"{silent}: this master fences itself after {settings.lease:.0f} s")
     return Verdict(
-        FENCE,
+        EXPIRE,
         f"{silent}, so another host may have become master: mend this host's network, or release "
         "it with the module fence if no other host was made master",
     )

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from . import _together
 
 _SMTP = 25
-_SECONDS = 3.0
+_SECONDS = 1.5
 
 
 def seen(addresses: Iterable[str]) -> list[str]:

@@ -89,6 +89,19 @@ doubt:
   returned: success
   type: dict
   sample: {since: "2026-11-01T10:00:00Z", reason: "Cyrus ended with the result signal"}
+guard:
+  description:
+    - What the host's guard does and why, and what each peer said to it; null where none is set up.
+    - Its state is V(watching), V(waiting) for a peer, V(fenced), V(superseded), V(failing),
+      V(stopped) or V(unknown).
+  returned: success
+  type: dict
+  sample:
+    state: watching
+    since: "2026-11-01T10:00:00Z"
+    reason: null
+    peers:
+      imap2: {reached: true, role: replica, epoch: 1, fenced: false, reason: null}
 store_hosts:
   description: The hosts of the store as C(setup) has last described it on this host.
   returned: success

@@ -79,7 +79,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.cyrus.plugins.module_utils import _units
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 
-TEMPLATES = ["cyrus-link@*.service", "cyrus-replicator@*.service"]
 UNIT = {
     "name": {"type": "str", "required": True},
     "files": {"type": "list", "elements": "path", "default": []},
@@ -100,7 +99,7 @@ def main() -> None:
         for u in module.params["units"]
     ]
     try:
-        done = _units.ensure(units, TEMPLATES, module.check_mode, module.params["timeout"])
+        done = _units.ensure(units, _units.TEMPLATES, module.check_mode, module.params["timeout"])
         done += _units.mark_running(module.check_mode)
     except ReplicationError as error:
         module.fail_json(msg=str(error))

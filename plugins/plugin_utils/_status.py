@@ -48,6 +48,7 @@ def _host(store: Store, host: Host, hostvars: HostVars) -> dict[str, Any]:
         "version": host.version,
         "channels": channels,
         "quarantine": [e for channel in channels for e in channel.get("quarantine") or []],
+        "guard": answer.get("guard"),
         "history": list(answer.get("history") or []),
         "trouble": trouble,
     }
@@ -148,6 +149,10 @@ def _troubles(document: Mapping[str, Any]) -> Iterable[str]:
     for host in document["hosts"]:
         if host["trouble"]:
             yield host["trouble"]
+        guard = host["guard"]
+        if guard and guard["reason"]:
+            since = f" since {guard['since']}" if guard["since"] else ""
+            yield f"guard of {host['host']}, {guard['state']}{since}: {guard['reason']}"
         for channel in host["channels"]:
             yield from (f"channel {channel['name']}: {text}" for text in _of_channel(channel))
         yield from quarantined(host["quarantine"])

@@ -108,13 +108,14 @@ def test_units_start_in_order_and_know_their_files(host: Path) -> None:
     made = configuration(host, "master")
     units = _config.unit_files(made.plan, made.request)
     assert [unit["name"] for unit in units] == [
+        "cyrus-guard.service",
         "cyrus-imapd.service",
         "cyrus-link@imap2.service",
         "cyrus-link@guard-answer.service",
         "cyrus-replicator@imap2.service",
     ]
-    assert "/etc/cyrus-replication/cert.pem" in units[1]["files"]
-    assert [_config.LIBRARY in unit["files"] for unit in units] == [False, False, False, True]
+    assert "/etc/cyrus-replication/cert.pem" in units[2]["files"]
+    assert [_config.LIBRARY in unit["files"] for unit in units] == [True, False, False, False, True]
 
 
 def test_a_file_of_bytes_is_written_as_it_is(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:

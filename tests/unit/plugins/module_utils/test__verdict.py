@@ -12,6 +12,7 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._peers import Answer
 from ansible_collections.mailops.cyrus.plugins.module_utils._role import Record
 from ansible_collections.mailops.cyrus.plugins.module_utils._verdict import (
     CLEAR,
+    EXPIRE,
     FENCE,
     HOLD,
     SERVE,
@@ -74,7 +75,7 @@ def test_after_a_boot_without_a_peer_the_administrator_has_chosen(alone: str, wh
     [
         (None, 120.0, STAY),
         (119.9, 120.0, STAY),
-        (120.0, 120.0, FENCE),
+        (120.0, 120.0, EXPIRE),
         (99999.0, 0.0, STAY),
         (0.0, 120.0, STAY),
     ],
