@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import (
+    _address,
     _answering,
     _audit,
     _clearance,
@@ -176,6 +177,7 @@ class Guard:
             _clearance.grant(record.epoch)
         if self._watch.releasing and (fence is None or (ours and release)):
             _fencing.release(BY, _SECONDS)
+            _address.up()
             self._settled = False
             self._note(releasing=self._watch.releasing - 1)
         if self._watch.stopped:
@@ -201,6 +203,8 @@ class Guard:
             _units.stop([_units.CYRUS])
             self._note(stopped=True)
             raise ReplicationError(f"Cyrus was stopped, since {error}") from error
+        # It gives them up where the host may not serve.
+        _address.up()
         self._settled = True
 
     def _supersede(self, record: Record, newer: Record) -> None:
@@ -221,6 +225,7 @@ class Guard:
         rendered = _posture.configuration()
         units = _config.unit_files(rendered.plan, rendered.request)
         _units.end_stale([unit["name"] for unit in units], False)
+        _address.up()
         fence = _fence.read()
         if fence is not None and fence.by != "administrator":
             _fence.remove()

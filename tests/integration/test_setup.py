@@ -90,7 +90,8 @@ def replicates(seconds: float = 40) -> bool:
 
 def starts(host: str) -> str:
     shown = lab.ssh(
-        host, "systemctl show -p Id,ActiveEnterTimestampMonotonic cyrus-imapd 'cyrus-*@*'"
+        host,
+        "systemctl show -p Id,ActiveEnterTimestampMonotonic cyrus-imapd cyrus-guard 'cyrus-*@*'",
     ).stdout
     # systemd names units that a pattern fits in no order.
     return "\n\n".join(sorted(shown.strip().split("\n\n")))
@@ -134,7 +135,9 @@ def inventory_with(tmp_path: Path, hosts: Iterable[str], **variables: object) ->
 def test_master_runs_one_link_and_one_replicator_a_replica() -> None:
     host = inside(MASTER)
     for unit in (
+        "cyrus-guard",
         "cyrus-imapd",
+        "cyrus-link@guard-answer",
         *(f"cyrus-{k}@{r}" for k in ("link", "replicator") for r in REPLICAS),
     ):
         assert host.service(unit).is_running, unit
@@ -145,8 +148,9 @@ def test_master_runs_one_link_and_one_replicator_a_replica() -> None:
 def test_replica_runs_its_end_of_the_link(name: str) -> None:
     host = inside(name)
     assert host.service("cyrus-imapd").is_running
-    assert host.service("cyrus-link@server").is_running
-    assert host.service("cyrus-link@server").is_enabled
+    for unit in ("cyrus-guard", "cyrus-link@guard-answer", "cyrus-link@server"):
+        assert host.service(unit).is_running, unit
+        assert host.service(unit).is_enabled, unit
     assert "cyrus-replicator" not in host.check_output("systemctl list-units --all --plain")
 
 
@@ -158,11 +162,11 @@ def test_open_ports(name: str) -> None:
     # Debian's Cyrus brings a mail server along, which serves the host itself.
     local_ports = {int(a.rpartition(":")[2]) for a in listed if a.startswith(local)} - {25}
     if name == MASTER:
-        assert open_ports >= {22, 143, 4190}
+        assert open_ports >= {22, 143, 2017, 4190}
         assert not open_ports & {2003, 2005, 2015, 2016}
         assert local_ports == {12006, 12007}
     else:
-        assert open_ports == {22, 2015, 2016}
+        assert open_ports == {22, 2015, 2016, 2017}
         assert local_ports == {2005}
 
 
@@ -357,6 +361,14 @@ def test_stranger_gets_no_greeting(stranger: str, port: int, tmp_path: Path) -> 
     assert greeting_of_link(port, certificate(tmp_path, *made) if made else None) == b""
 
 
+def test_stranger_learns_no_epoch(tmp_path: Path) -> None:
+    assert json.loads(greeting_of_link(2017, SECRETS / "imap1.pem"))["record"]["host"] == "imap2"
+    made = [None, (MASTER, (-1, 30), False), (MASTER, (-30, -1), True), ("mx1", (-1, 30), True)]
+    for stranger in made:
+        cert = certificate(tmp_path, *stranger) if stranger else None
+        assert greeting_of_link(2017, cert) == b"", stranger
+
+
 def test_server_in_cleartext_gets_no_greeting() -> None:
     with socket.create_connection((lab.address("imap2"), 2015), timeout=5) as raw:
         raw.sendall(b"NOOP\r\n")
@@ -539,7 +551,7 @@ def test_second_run_changes_nothing() -> None:
     assert {name: starts(name) for name in STORE} == before
 
 
-def test_new_library_restarts_the_replicators_alone() -> None:
+def test_new_library_restarts_what_runs_it_alone() -> None:
     before = {name: started(name) for name in STORE}
     for name in STORE:
         lab.ssh(name, "echo >> /usr/lib/cyrus-replication/cyrus-replication.pyz")
@@ -548,7 +560,8 @@ def test_new_library_restarts_the_replicators_alone() -> None:
     assert "SHA-256" in run.output
     after = {name: started(name) for name in STORE}
     changed = {unit for name in STORE for unit in after[name] - before[name]}
-    assert {unit for unit, _time in changed} == {f"cyrus-replicator@{r}.service" for r in REPLICAS}
+    replicators = {f"cyrus-replicator@{r}.service" for r in REPLICAS}
+    assert {unit for unit, _time in changed} == {*replicators, "cyrus-guard.service"}
     replicates()
 
 
@@ -598,11 +611,12 @@ def test_log_of_cyrus_s_own_client_is_worked_off_after_an_upgrade() -> None:
 
 
 def fingerprint(name: str) -> str:
-    """Contents of what setup writes, without what replicators do; else names, sizes and times."""
+    """Contents of what setup writes, without what services do; else names, sizes and times."""
     return lab.ssh(
         name,
         "{ find /etc /var/lib/cyrus-replication /run/cyrus/private /var/lib/dpkg -xdev "
-        "-path /var/lib/cyrus-replication/channels -prune -o -type f "
+        "-path /var/lib/cyrus-replication/channels -prune -o "
+        "-type f ! -path '/var/lib/cyrus-replication/audit.*' "
         "-print0 2>/dev/null | sort -z | xargs -0 sha256sum; "
         "find /etc /usr /root /home /opt /srv /var/lib/apt /run/cyrus/private -xdev "
         "-printf '%p %m %u %g %s %T@\\n' 2>/dev/null | grep -v '__pycache__\\|^/root ' | sort; } "
