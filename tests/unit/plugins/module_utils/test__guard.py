@@ -14,13 +14,18 @@ from typing import Any
 
 import pytest
 from ansible_collections.mailops.cyrus.plugins.module_utils import (
+    _address,
     _answering,
     _clearance,
+    _config,
     _fence,
-    _guard,
+    _fencing,
     _guard_state,
     _peers,
+    _posture,
     _role,
+    _units,
+    _witness,
 )
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._guard import Choices, Guard
@@ -55,17 +60,17 @@ class Host:
         monkeypatch.setattr(_clearance, "PATH", str(tmp_path / "cleared.json"))
         monkeypatch.setattr(_guard_state, "PATH", str(tmp_path / "guard.json"))
         monkeypatch.setattr(_peers, "ask_all", self._ask_all)
-        monkeypatch.setattr(_guard._witness, "seen", lambda hosts: list(hosts) * self.seen)
-        monkeypatch.setattr(_guard.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(_guard.syslog, "syslog", lambda *said: None)
-        monkeypatch.setattr(_guard._fencing, "settle", self._settle)
-        monkeypatch.setattr(_guard._fencing, "release", self._release)
-        monkeypatch.setattr(_guard._posture, "configuration", self._configuration)
-        monkeypatch.setattr(_guard._config, "unit_files", lambda *given: [])
-        monkeypatch.setattr(_guard._units, "end_stale", lambda *given: self.note("units"))
-        monkeypatch.setattr(_guard._units, "stop", lambda names: self.note("stop"))
-        monkeypatch.setattr(_guard._units, "queue", lambda names: self.note("start"))
-        monkeypatch.setattr(_guard._address, "up", list)
+        monkeypatch.setattr(_witness, "seen", lambda hosts: list(hosts) * self.seen)
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
+        monkeypatch.setattr("syslog.syslog", lambda *said: None)
+        monkeypatch.setattr(_fencing, "settle", self._settle)
+        monkeypatch.setattr(_fencing, "release", self._release)
+        monkeypatch.setattr(_posture, "configuration", self._configuration)
+        monkeypatch.setattr(_config, "unit_files", lambda *given: [])
+        monkeypatch.setattr(_units, "end_stale", lambda *given: self.note("units"))
+        monkeypatch.setattr(_units, "stop", lambda names: self.note("stop"))
+        monkeypatch.setattr(_units, "queue", lambda names: self.note("start"))
+        monkeypatch.setattr(_address, "up", list)
         _role.write(MASTER)
 
     def note(self, what: str) -> None:
@@ -100,7 +105,7 @@ class Host:
 
     def fenced_by(self) -> str | None:
         fence = _fence.read()
-        return fence and fence.by
+        return fence.by if fence else None
 
 
 @pytest.fixture
@@ -127,7 +132,7 @@ def test_what_a_killed_guard_has_begun_is_ended(
         raise SystemExit
 
     with monkeypatch.context() as patched:
-        patched.setattr(_guard._fencing, "release", killed)
+        patched.setattr(_fencing, "release", killed)
         with pytest.raises(SystemExit):
             host.guard().round()
     assert _clearance.valid(3)
