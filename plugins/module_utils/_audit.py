@@ -29,7 +29,7 @@ from ._errors import ReplicationError
 from ._imapd_conf import switch
 from ._install import USER, Install
 from ._store import AUDIT
-from ._synclog import Owner
+from ._synclog import Owner, SyncLog
 from ._touched import Touched
 
 PATH = f"{_role.STATE_DIR}/audit.json"
@@ -76,11 +76,18 @@ class Audit:
     def close(self, because: str) -> None:
         self.since, self.because = None, because
 
-    def add(self, event: _events.Event, now: float) -> None:
+    def _add(self, event: _events.Event, now: float) -> None:
         for target in _events.targets(event):
             user = None if target.scope == "quota" else _events.owner(target)
             scope, name = target if user is None else ("user", user)
             self.touched.setdefault(scope, {})[name] = now
+
+    def merge(self, events: Iterable[_events.Event]) -> None:
+        now = self.now()
+        for event in events:
+            self._add(event, now)
+            if event.kind == _events.UNKNOWN:
+                self.open(f"the sync log had a line that is no event, {event.line[:80]!r}")
 
     def forget(self, before: float) -> None:
         """Nobody will ask for what was before that."""
@@ -101,18 +108,14 @@ def collect() -> None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(PATH)
             return
-        audit, begun, install = _load(), time.time(), Install.discover()
-        audit.trouble = None
-        log = Owner(install.config_directory, AUDIT)
-        _verify(audit, begun, install, log)
-        _look_for_losses(audit)
+        audit = _examined()
         audit.forget(_oldest_check())
+        log = Owner(Install.discover().config_directory, AUDIT)
         # What somebody left who was cut off, then the log.
         for _file in range(2):
             taken = log.hold()
             if taken is not None:
-                _merge(audit, _events.stream(taken))
-            audit.now()
+                audit.merge(_events.stream(taken))
             _save(audit)
             if taken is None:
                 return
@@ -120,8 +123,15 @@ def collect() -> None:
 
 
 def touched_since(started: str) -> Touched:
-    """What was touched since a time (ISO 8601, UTC); an error that says why that is not known."""
-    audit, begun = _load(), _state.seconds(started)
+    """What was touched since a time (ISO 8601, UTC), what waits in the log included; an error that
+    says why that is not known. Changes nothing."""
+    log = SyncLog(Install.discover().config_directory, AUDIT)
+    with contextlib.ExitStack() as stack:
+        # Before the document: what is collected meanwhile is found in either.
+        waiting = [stack.enter_context(file) for file in log.files()]
+        audit, begun = _examined(), _state.seconds(started)
+        for file in waiting:
+            audit.merge(_events.stream(file))
     if audit.trouble is not None:
         raise ReplicationError(f"who was touched is not known now: {audit.trouble}")
     if audit.since is None or begun < audit.since:
@@ -139,17 +149,19 @@ def touched_since(started: str) -> Touched:
     return Touched(names("user"), names("mailbox"), names("quota"), bool(names("server")))
 
 
-def _merge(audit: Audit, events: Iterable[_events.Event]) -> None:
-    now = audit.now()
-    for event in events:
-        audit.add(event, now)
-        if event.kind == _events.UNKNOWN:
-            audit.open(f"the sync log had a line that is no event, {event.line[:80]!r}")
+def _examined() -> Audit:
+    """The document as it is, and whether it is complete until now."""
+    audit, begun, install = _load(), time.time(), Install.discover()
+    audit.trouble = None
+    audit.now()
+    _verify(audit, begun, install)
+    _look_for_losses(audit)
+    return audit
 
 
-def _verify(audit: Audit, begun: float, install: Install, log: Owner) -> None:
+def _verify(audit: Audit, begun: float, install: Install) -> None:
     """Whether all that runs logs to the channel; imapd.conf was read after `begun`."""
-    foreign = log.foreign_file(USER)
+    foreign = SyncLog(install.config_directory, AUDIT).foreign_file(USER)
     if foreign:
         audit.close(f"{foreign} did not belong to {USER}")
         audit.trouble = f"{foreign} does not belong to {USER}: Cyrus can't log to it"

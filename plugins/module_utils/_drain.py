@@ -99,7 +99,6 @@ def _touched(channel: str) -> tuple[Touched | None, str | None]:
     try:
         if Install.discover().version < _TELLS_BY_ID:
             raise ReplicationError("this version of Cyrus does not tell mailboxes by their ids")
-        _audit.collect()
         return _audit.touched_since(_channel.last_full_check(channel)), None
     except ReplicationError as error:
         return None, str(error)

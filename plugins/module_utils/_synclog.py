@@ -77,7 +77,8 @@ class SyncLog:
     def __init__(self, config_directory: str, channel: str | None) -> None:
         self.folder = os.path.join(config_directory, "sync", channel or "")
 
-    def _open(self) -> list[BinaryIO]:
+    def files(self) -> list[BinaryIO]:
+        """What there is of the log, open; what is renamed meanwhile is there at least once."""
         files: list[BinaryIO] = []
         for name in FILES:
             path = os.path.join(self.folder, name)
@@ -99,13 +100,13 @@ class SyncLog:
 
     def mark(self) -> Mark:
         """This moment."""
-        return Mark(self._open())
+        return Mark(self.files())
 
     def backlog(self) -> Backlog:
         entries = size = 0
         oldest = None
         seen = set()
-        for file in self._open():
+        for file in self.files():
             with file:
                 status = os.fstat(file.fileno())
                 if status.st_ino in seen or not status.st_size:
@@ -122,7 +123,7 @@ class SyncLog:
         """The users and shared mailboxes that have an event waiting."""
         users: set[str] = set()
         shared: set[str] = set()
-        for file in self._open():
+        for file in self.files():
             with file:
                 for event in _events.parse(file.read(_MAX_READ)):
                     for target in _events.targets(event):

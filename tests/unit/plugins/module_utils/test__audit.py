@@ -172,6 +172,15 @@ def test_a_time_that_has_not_come_yet(opened: Master) -> None:
     assert "the clock was set back since" in opened.why(10)
 
 
+def test_what_waits_counts_and_stays(opened: Master) -> None:
+    before = opened.path.read_text()
+    opened.write("USER anna")
+    opened.log.with_name("log-run").write_text("USER ben\n")
+    assert _audit.touched_since(opened.stamp()).users == {"anna", "ben"}
+    assert opened.path.read_text() == before
+    assert opened.log.exists()
+
+
 def test_killed_at_any_point(opened: Master, monkeypatch: pytest.MonkeyPatch) -> None:
     def cut(owner: Any) -> None:
         raise KeyboardInterrupt
@@ -219,7 +228,8 @@ def test_before_it_was_opened(master: Master) -> None:
 
 
 def test_never_collected(master: Master) -> None:
-    assert master.why() == "who was touched is not known: nobody has kept it"
+    assert master.why(-1).endswith("is not known: nobody has kept it")
+    assert not master.path.exists()
 
 
 def test_a_process_that_has_read_an_older_imapd_conf(master: Master) -> None:
@@ -278,7 +288,7 @@ def test_nothing_is_logged(opened: Master, key: str, value: str) -> None:
 
 
 def test_a_log_that_cyrus_can_t_write(opened: Master, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_synclog.Owner, "foreign_file", lambda self, user: "/x/log")
+    monkeypatch.setattr(_synclog.SyncLog, "foreign_file", lambda self, user: "/x/log")
     opened.collect()
     assert "/x/log does not belong to" in opened.why()
 
@@ -314,7 +324,7 @@ def test_a_line_that_is_no_event(opened: Master) -> None:
 )
 def test_damage(opened: Master, text: str) -> None:
     opened.path.write_text(text)
-    assert "was damaged" in opened.why()
+    assert "was damaged" in opened.why(-1)
     opened.collect()
     assert "was damaged" in opened.why(-1)
     assert _audit.touched_since(opened.stamp()) == Touched()

@@ -88,9 +88,10 @@ class Channel:
         progress("compared", 1, 1)
         return self.report
 
-    def collect(self) -> None:
+    def touched_since(self, started: str) -> Touched:
         if self.unaudited is not None:
             raise ReplicationError(self.unaudited)
+        return TOUCHED[started]
 
     def drain(self, compare: str = "all") -> _drain.Left:
         return _drain.drain("imap2", 0.05, compare)
@@ -113,8 +114,7 @@ def channel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Channel:
         "discover",
         lambda: SimpleNamespace(config_directory=str(tmp_path), version=made.version),
     )
-    monkeypatch.setattr(_audit, "collect", made.collect)
-    monkeypatch.setattr(_audit, "touched_since", lambda started: TOUCHED[started])
+    monkeypatch.setattr(_audit, "touched_since", made.touched_since)
     monkeypatch.setattr(_channel, "last_full_check", lambda name: "then")
     monkeypatch.setattr(_control, "ask", made.ask)
     monkeypatch.setattr(_pair, "pair_of", made.pair_of)
