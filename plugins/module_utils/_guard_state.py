@@ -61,7 +61,7 @@ def describe() -> dict[str, Any] | None:
         unit = _units.states([UNIT])[UNIT]
     except ReplicationError as error:
         return _shown("unknown", str(error))
-    if not unit.enabled:
+    if not unit.loaded:
         return None
     found = load()
     if not unit.active or found is None:

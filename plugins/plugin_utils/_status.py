@@ -149,13 +149,17 @@ def _troubles(document: Mapping[str, Any]) -> Iterable[str]:
     for host in document["hosts"]:
         if host["trouble"]:
             yield host["trouble"]
-        guard = host["guard"]
-        if guard and guard["reason"]:
-            since = f" since {guard['since']}" if guard["since"] else ""
-            yield f"guard of {host['host']}, {guard['state']}{since}: {guard['reason']}"
+        yield from _of_guard(host["host"], host["guard"])
         for channel in host["channels"]:
             yield from (f"channel {channel['name']}: {text}" for text in _of_channel(channel))
         yield from quarantined(host["quarantine"])
+
+
+def _of_guard(host: str, guard: Mapping[str, Any] | None) -> Iterable[str]:
+    # A fence tells its reason itself.
+    if guard and guard["reason"] and guard["state"] != "fenced":
+        since = f" since {guard['since']}" if guard["since"] else ""
+        yield f"guard of {host}, {guard['state']}{since}: {guard['reason']}"
 
 
 def _of_channel(channel: Mapping[str, Any]) -> Iterable[str]:

@@ -4,7 +4,7 @@
 
 """The guard: a master that another host has superseded, or that sees nobody, serves no client.
 
-TEST_LONG=1 also sets the store up with a plain link.
+TEST_LONG=1 also sets the store up with a plain link, and has a store without delivery hosts.
 """
 
 from __future__ import annotations
@@ -268,6 +268,7 @@ def test_a_delivery_host_keeps_a_master_without_peers_serving() -> None:
     lab.until(serves, SERVES_WITHIN)
 
 
+@only_long
 def test_without_a_delivery_host_there_is_no_lease() -> None:
     with choices(lease=LEASE, delivery_hosts=[]), unplugged(*PEERS):
         time.sleep(LEASE + 5)
@@ -287,6 +288,7 @@ def test_a_guard_that_is_killed_comes_back_and_changes_nothing() -> None:
     assert not fence()
 
 
+@only_long
 def test_fences_of_others_are_not_the_guard_s() -> None:
     assert lab.module(MASTER, "fence", state="present", reason="a look inside")["changed"]
     lab.ssh(MASTER, "systemctl restart cyrus-guard")

@@ -474,6 +474,27 @@ def test_lines_of_status() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("guard", "lines"),
+    [
+        (None, []),
+        ({"state": "watching", "since": "2026-11-01T10:00:00Z", "reason": None}, []),
+        ({"state": "fenced", "since": "2026-11-01T10:00:00Z", "reason": "as its fence says"}, []),
+        (
+            {"state": "superseded", "since": "2026-11-01T10:00:00Z", "reason": "imap2 is master"},
+            ["  ! guard of imap1, superseded since 2026-11-01T10:00:00Z: imap2 is master"],
+        ),
+        (
+            {"state": "stopped", "since": None, "reason": "it does not run"},
+            ["  ! guard of imap1, stopped: it does not run"],
+        ),
+    ],
+)
+def test_what_a_guard_has_to_say(guard: dict[str, Any] | None, lines: list[str]) -> None:
+    shown = _status.lines(_status.reports(hostvars(imap1={"guard": guard}), HOSTS))
+    assert [line for line in shown if line.startswith("  !")] == lines
+
+
 def shown_of(**changes: Any) -> list[str]:
     """What status shows of one channel, without the head of the table."""
     variables = hostvars()
