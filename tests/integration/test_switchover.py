@@ -68,7 +68,7 @@ def serves(host: str) -> bool:
     try:
         session = log_in(lab.address(host), str(lab.var("lab_users")[0]), 5)
         try:
-            return session.create("serves")[0] == "OK" and session.delete("serves")[0] == "OK"
+            return session.create("INBOX/serves")[0] == session.delete("INBOX/serves")[0] == "OK"
         finally:
             session.shutdown()
     except (OSError, imaplib.IMAP4.error):
