@@ -180,9 +180,11 @@ def _forget_former_time() -> None:
         paths += [os.path.join(folder, name) for name in FILES]
         paths.append(os.path.join(_channel.PARITY_DIR, f"{channel}.json"))
         paths.append(_state.pause_of(channel))
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):
+    try:
+        for path in filter(os.path.exists, paths):
             os.unlink(path)
+    except OSError as error:
+        raise ReplicationError(f"{error.filename} can't be removed: {error.strerror}") from error
 
 
 def _follow(move: Move, end: float) -> list[str]:

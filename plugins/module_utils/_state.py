@@ -157,4 +157,5 @@ def set_paused(channel: str, wanted: bool) -> None:
 
 
 def pause_of(channel: str) -> str:
+    """The file that is there as long as the channel is paused."""
     return os.path.join(folder(channel), "paused")

@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The fence, the clearance, and what follows from both; whatever is damaged does not serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.mailops.cyrus.plugins.module_utils import (
+    _clearance,
+    _desired,
+    _fence,
+    _fencing,
+    _posture,
+)
+from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+from ansible_collections.mailops.cyrus.plugins.module_utils._fence import Fence
+from ansible_collections.mailops.cyrus.plugins.module_utils._posture import Posture
+from ansible_collections.mailops.cyrus.plugins.module_utils._role import Record
+
+FENCE = Fence("2026-01-01T00:00:00Z", "switchover", "to b")
+SINCE = "2026-01-01T00:00:00Z"
+
+
+def record(role: str) -> Record:
+    return Record("s", "a", role, "a" if role == "master" else "b", 3, SINCE)
+
+
+@pytest.fixture(autouse=True)
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(_fence, "PATH", str(tmp_path / "fence.json"))
+    monkeypatch.setattr(_clearance, "PATH", str(tmp_path / "run" / "cleared.json"))
+    monkeypatch.setattr(_desired, "PATH", str(tmp_path / "desired.json"))
+    return tmp_path
+
+
+def test_fence_comes_and_goes() -> None:
+    assert _fence.read() is None
+    put = _fence.put("guard", "no peer")
+    assert _fence.read() == put
+    assert (put.by, put.reason) == ("guard", "no peer")
+    _fence.remove()
+    _fence.remove()
+    assert _fence.read() is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"since": "x", "by": "me", "reason": "y"}',
+        '{"since": 1, "by": "guard"}',
+    ],
+)
+def test_damaged_fence_is_a_fence(host: Path, text: str) -> None:
+    (host / "fence.json").write_text(text)
+    fence = _fence.read()
+    assert fence is not None
+    assert fence.by == "administrator"
+    assert "is damaged" in fence.reason
+
+
+def test_clearance_is_for_one_epoch(host: Path) -> None:
+    assert not _clearance.valid(3)
+    _clearance.grant(3)
+    assert _clearance.valid(3)
+    assert not _clearance.valid(4)
+    (host / "run" / "cleared.json").write_text("{")
+    assert not _clearance.valid(3)
+    _clearance.withdraw()
+    _clearance.withdraw()
+    assert not _clearance.valid(3)
+
+
+def test_only_a_cleared_master_without_a_fence_serves() -> None:
+    assert _posture.wanted(record("master"), None, True) == Posture("master", True)
+    assert _posture.wanted(record("master"), None, False) == Posture("master", False)
+    assert _posture.wanted(record("master"), FENCE, True) == Posture("master", False)
+    for role in ("replica", "fenced"):
+        assert _posture.wanted(record(role), None, True) == Posture(role, False)
+
+
+def test_what_setup_asked_for_is_kept() -> None:
+    desired = _desired.Desired({"a": "b"}, {"lmtp": 'cmd="lmtpd" listen="24"'})
+    Path(_desired.PATH).write_text(desired.text())
+    assert _desired.read() == desired
+    Path(_desired.PATH).write_text("{}")
+    with pytest.raises(ReplicationError, match="run setup"):
+        _desired.read()
+
+
+def test_nobody_but_an_administrator_takes_back_what_another_has_done() -> None:
+    _clearance.grant(3)
+    master = record("master")
+    _fencing.refuse_release(master, FENCE, "switchover", False)
+    _fencing.refuse_release(master, FENCE, "administrator", False)
+    with pytest.raises(ReplicationError, match="a is fenced by switchover since"):
+        _fencing.refuse_release(master, FENCE, "guard", False)
+    with pytest.raises(ReplicationError, match="superseded by b in epoch 3"):
+        _fencing.refuse_release(record("fenced"), None, "administrator", True)
+
+
+def test_master_that_has_asked_nobody_is_not_released() -> None:
+    with pytest.raises(ReplicationError, match="has not learned since its boot"):
+        _fencing.refuse_release(record("master"), FENCE, "administrator", False)
+    _fencing.refuse_release(record("master"), FENCE, "administrator", True)
+    _fencing.refuse_release(record("replica"), FENCE, "administrator", False)
