@@ -21,6 +21,7 @@ from ansible_collections.mailops.cyrus.plugins.module_utils import (
     _ending,
     _fencing,
     _move,
+    _proc,
 )
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._fence import Fence
@@ -116,7 +117,7 @@ def test_who_may_be_writing(
     foreign: bool,
 ) -> None:
     process = Process(7, 1, program, None, groups, arguments)
-    monkeypatch.setattr(_fencing._proc, "running", lambda: [process])
+    monkeypatch.setattr(_proc, "running", lambda: [process])
     if not foreign:
         _fencing.refuse_writers()
         return
