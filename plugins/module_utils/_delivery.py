@@ -211,6 +211,9 @@ def _put(path: str, text: str | None) -> None:
         old = os.stat(path) if os.path.exists(path) else None
         mode, uid, gid = (old.st_mode & 0o7777, old.st_uid, old.st_gid) if old else (0o644, 0, 0)
         _files.write(path, text, mode, uid, gid)
+        # Each of Postfix's programs waits until main.cf is older than this second.
+        before = time.time() - 2
+        os.utime(path, (before, before))
     elif os.path.exists(path):
         os.unlink(path)
         _files.sync_directory(os.path.dirname(path))

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ._delivery import Hold
@@ -57,16 +57,16 @@ def held_domains(printed: str) -> set[str]:
     return {word.strip() for word in value.split(":") if word.strip()}
 
 
-def messages(listing: str) -> Iterator[Message]:
+def messages(listing: str) -> list[Message]:
     """The messages of `exim -bpu`: a head line each, its recipients indented below."""
-    current: Message | None = None
+    found: list[Message] = []
     for line in listing.splitlines():
         head = _HEAD.match(line)
         if head:
-            current = Message(head.group(1), [])
-            yield current
-        elif line.strip() and current is not None:
-            current.recipients.append(line.strip())
+            found.append(Message(head.group(1), []))
+        elif line.strip() and found:
+            found[-1].recipients.append(line.strip())
+    return found
 
 
 def is_meant(message: Message, hold: Hold) -> bool:
