@@ -48,8 +48,9 @@ def around() -> None:
 def nothing_held() -> Iterator[None]:
     before = files()
     yield
-    for driver in (BY_TRANSPORT, BY_DOMAIN):
-        assert not release(**driver).get("failed")
+    if lab.ssh(MTA, f"ls {NOTES}", check=False).stdout:
+        # Whatever is held of the store is released, by whatever it was meant.
+        assert not release(**BY_TRANSPORT).get("failed")
     assert files() == before
     lab.until(lambda: queued() == 0, 30, what="an empty queue")
 
