@@ -305,7 +305,7 @@ def via_link(host: str, port: int, cert: Path | None, key: Path | None) -> Itera
 def greeting_of_link(port: int, cert: Path | None) -> bytes:
     try:
         with via_link("imap2", port, cert, cert and cert.with_suffix(".key")) as link:
-            return link.recv(100)
+            return link.recv(1000)
     except (ssl.SSLError, ConnectionResetError):
         return b""
 
