@@ -104,7 +104,7 @@ def module(
     host: str, called: str, /, check: bool = False, stop_at: str = "", **options: Any
 ) -> dict[str, Any]:
     """What one of the collection's modules returns on a host; it may be killed at a point."""
-    command = [str(BIN / "ansible"), "-i", str(INVENTORY), host, "--become", "--diff"]
+    command = [str(BIN / "ansible"), "-i", str(INVENTORY), where, "--become", "--diff"]
     command += ["-m", f"mailops.cyrus.{called}"]
     command += ["-a", json.dumps(options)] if options else []
     command += ["--check"] if check else []
@@ -126,7 +126,7 @@ def module(
         },
     )
     plays = json.loads(done.stdout)["plays"]
-    found: dict[str, Any] = plays[0]["tasks"][0]["hosts"][host]
+    found: dict[str, Any] = plays[0]["tasks"][0]["hosts"][where]
     return found
 
 

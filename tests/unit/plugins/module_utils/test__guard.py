@@ -115,7 +115,7 @@ def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Host:
 
 def test_a_master_is_cleared_once(host: Host) -> None:
     guard = host.guard()
-    for _ in range(5):
+    for _round in range(5):
         guard.round()
     assert _clearance.valid(3)
     assert host.done == ["release", "release"]

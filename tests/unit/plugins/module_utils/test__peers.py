@@ -29,7 +29,7 @@ def store(answer: Callable[[socket.socket], object], hosts: int = 1) -> Iterator
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            for _ in range(hosts):
+            for _host in range(hosts):
                 client = server.accept()[0]
                 with client:
                     answer(client)
@@ -78,7 +78,7 @@ def test_a_host_is_asked() -> None:
 def drip(client: socket.socket) -> None:
     client.settimeout(5)
     try:
-        for _ in range(50):
+        for _piece in range(50):
             client.sendall(b"x")
             time.sleep(0.05)
     except OSError:
