@@ -101,7 +101,7 @@ def playbook(
 
 
 def module(
-    host: str, called: str, /, check: bool = False, stop_at: str = "", **options: Any
+    where: str, called: str, /, check: bool = False, stop_at: str = "", **options: Any
 ) -> dict[str, Any]:
     """What one of the collection's modules returns on a host; it may be killed at a point."""
     command = [str(BIN / "ansible"), "-i", str(INVENTORY), where, "--become", "--diff"]
