@@ -135,12 +135,15 @@ def test_the_audit_finds_it() -> None:
 
 
 def test_everything_that_a_user_can_touch() -> None:
+    # Another one each time that this is run on the same hosts.
+    new = f"INBOX/new{time.time_ns()}"
+
     def touch(imap: Imap) -> None:
-        imap.run("CREATE", "INBOX/new")
-        imap.run("SUBSCRIBE", "INBOX/new")
+        imap.run("CREATE", new)
+        imap.run("SUBSCRIBE", new)
         imap.run("SELECT", "INBOX")
         imap.run("STORE 1 +FLAGS (\\Flagged $Audit)")
-        imap.run("SETACL", "INBOX/new", f"{OTHER} lr")
+        imap.run("SETACL", new, f"{OTHER} lr")
 
     fresh()
     quiet = drain()
