@@ -10,20 +10,17 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Collection
 
-from . import _proc
+from . import _command, _proc
 from ._errors import ReplicationError
 from ._proc import Process
 
 # Numbers of pselect6 and write, by which a process waits for its client.
 _WAITS = {"x86_64": ("270", "1"), "aarch64": ("72", "64")}
-_PIDFD_GETFD = 438
 _POLL_SECONDS = 0.02
 
 
@@ -47,20 +44,24 @@ class Ending:
                 raise ReplicationError(
                     f"{' and '.join(map(str, left))} did not end in time: look what it does"
                 )
-            for process in left:
-                with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-                    self._press(process, time.monotonic())
+            _hang_up([process for process in left if self._press(process, time.monotonic())])
             time.sleep(_POLL_SECONDS)
 
-    def _press(self, process: Process, now: float) -> None:
+    def _press(self, process: Process, now: float) -> bool:
+        """Tell it once; whether it was told and can't hear."""
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            return self._tell(process, now)
+        return False
+
+    def _tell(self, process: Process, now: float) -> bool:
         since = self._first.setdefault(process, now)
         told = self._told.get(process)
         if told is None:
             if now - since >= self._grace and _may_be_told(process):
                 os.kill(process.pid, signal.SIGTERM)
                 self._told[process] = now
-        elif now - told >= self._grace and _waits(process.pid, 1, "0x1"):
-            _hang_up(process.pid)
+            return False
+        return now - told >= self._grace and _waits(process.pid, 1, "0x1")
 
 
 def _may_be_told(process: Process) -> bool:
@@ -81,15 +82,14 @@ def _waits(pid: int, call: int, argument: str) -> bool:
     return words[:2] == [numbers[call], argument]
 
 
-def _hang_up(pid: int) -> None:
-    """Break the connection of a client that takes nothing any more: the process blocks in a write
-    to it, and a signal does not end that."""
-    handle = os.pidfd_open(pid)
-    try:
-        descriptor = ctypes.CDLL(None, use_errno=True).syscall(_PIDFD_GETFD, handle, 1, 0)
-    finally:
-        os.close(handle)
-    if descriptor < 0:
+def _hang_up(processes: Collection[Process]) -> None:
+    """Break the connections of clients that take nothing any more: the process blocks in a write
+    to such a one, and a signal does not end that."""
+    if not processes:
         return
-    with contextlib.suppress(OSError), socket.socket(fileno=descriptor) as connection:
-        connection.shutdown(socket.SHUT_RDWR)
+    listed = _command.run(["ss", "-H", "-tnp"], timeout=10).stdout.splitlines()
+    for process in processes:
+        for line in listed:
+            if f"pid={process.pid},fd=1)" in line:
+                _state, _received, _sent, local, remote = line.split()[:5]
+                _command.run(["ss", "-K", "-H", "-tn", "src", local, "dst", remote], timeout=10)
