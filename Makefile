@@ -53,7 +53,7 @@ scenarios: need-root venv ## The molecule scenarios, on the lab
 	tests/tools/scenarios
 
 .PHONY: demo
-demo: lab-up ## From bare hosts to a parity report, and a difference found
+demo: lab-up ## From bare hosts to a parity report, a difference found, and a switchover
 	tests/demo
 
 .PHONY: test

@@ -75,9 +75,9 @@ def record_only(wanted: Record, reason: str, check: bool) -> Moved:
     """The record without what follows from it, for who brings that about himself; whoever calls
     this has asked all hosts of the store."""
     started = time.monotonic()
+    if not check:
+        _clear(wanted)
     before, after = _role.ensure(wanted, reason, check)
-    if not check and after.role == "master":
-        _clearance.grant(after.epoch)
     return Moved(before, after, [], round(time.monotonic() - started, 3))
 
 
@@ -93,10 +93,17 @@ def carry_out(move: Move, seconds: float, check: bool = False) -> Moved:
     if done:
         with _still(move, end):
             reach("stopped")
+            _clear(move.record)
             _role.ensure(move.record, move.reason, check=False)
     reach("recorded")
     done += _follow(move, end)
     return Moved(before, _role.read() or move.record, done, round(time.monotonic() - started, 3))
+
+
+def _clear(wanted: Record) -> None:
+    """Before the record, which the guard may see at once and would bring about by itself."""
+    if wanted.role == "master":
+        _clearance.grant(wanted.epoch)
 
 
 def refuse(wanted: Record, before: Record | None, fence: _fence.Fence | None) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From bare hosts to a parity report, and a difference found: `make demo`."""
+"""From bare hosts to a parity report, a difference found, and a switchover: `make demo`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.integration import lab
 
-from . import mail, plant
+from . import mail, plant, site
 from .command import say
 from .errors import LabError
 
@@ -31,8 +31,8 @@ Report = dict[str, Any]
 
 def shown(output: str) -> str:
     """Return what a playbook shows to people, without Ansible's own lines."""
-    found = re.search(r"^TASK \[[^\n]* Show [^\n]*\n(.*?)\n(?:ok: |\n)", output, re.M | re.S)
-    return found.group(1) if found else ""
+    found = re.findall(r"^TASK \[[^\n]* Show [^\n]*\n(.*?)\n(?:ok: |\n)", output, re.M | re.S)
+    return "\n".join(found)
 
 
 @contextmanager
@@ -100,6 +100,11 @@ def _expect_found(reports: list[Report], replica: str, user: str, uid: int) -> N
     say(f"   the report names user {user}, mailbox {_MAILBOX}, UID {uid} and {_FLAG}")
 
 
+def _expect_master(host: str) -> None:
+    if mail.the_store().master != host:
+        raise LabError(f"{host} is not the master, though it has to be")
+
+
 def _modseq(lines: list[bytes]) -> int:
     return max(int(number) for number in re.findall(rb"MODSEQ \((\d+)\)", b" ".join(lines)))
 
@@ -123,8 +128,9 @@ def _mend(store: mail.Store, replica: str, user: str, uid: int) -> None:
 def run() -> None:
     with _step("setup: from bare hosts to a store that replicates"):
         _play("setup")
-    with _step("users and mail, over IMAP, LMTP and ManageSieve"):
+    with _step("users and mail, over IMAP, LMTP and ManageSieve; a mail exchanger, a name server"):
         store = mail.the_store()
+        site.surround(store)
         say(f"   {mail.fill(store)}")
     replica = next(host for host in lab.hosts() if host != store.master)
     user = str(lab.var("lab_users", store.master)[0])
@@ -140,8 +146,13 @@ def run() -> None:
         _mend(store, replica, user, uid)
     with _step("parity: every replica is in sync again"):
         _expect_in_sync(_parity())
+    with _step(f"switchover: {replica} becomes master"):
+        _play("switchover", cyrus_candidate=replica)
+        _expect_master(replica)
+    with _step("parity: the old master and the other replica have everything"):
+        _expect_in_sync(_parity())
     print()
-    say("the demo is through: in sync, a difference found and named, in sync again")
+    say(f"the demo is through: in sync, a difference found and mended, {replica} is master")
 
 
 def main() -> int:
