@@ -65,9 +65,10 @@ test-all: ## test plus the long runs
 	@TEST_LONG=1 $(MAKE) test
 
 .PHONY: bench
-bench: lab-up ## Parity against sync_client -A, the replicator against sync_client -R
+bench: lab-up ## Parity and the replicator against sync_client; the outage of a switchover
 	$(BIN)/python -m tests.benchmark
 	$(BIN)/python -m tests.benchmark.replicator
+	$(BIN)/python -m tests.benchmark.switchover
 
 .PHONY: clean
 clean: ## Remove what was built in this checkout; run lab-down first
