@@ -45,6 +45,11 @@ def fence(by: str, reason: str, seconds: float, check: bool = False) -> Done:
     guard, who must not let it serve."""
     started = time.monotonic()
     before = _fence.read()
+    if before is not None and before.by == "guard" and by == "switchover":
+        # It would be taken back in the middle.
+        raise ReplicationError(
+            f"this host is fenced by the guard since {before.since}: {before.reason}"
+        )
     _posture.current()
     refuse_writers()
     new = before is None or (by == "administrator" and before.by != by)

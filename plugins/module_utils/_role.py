@@ -80,10 +80,13 @@ def write(record: Record, path: str = RECORD) -> None:
 
 
 def append_history(entry: Mapping[str, Any], path: str = HISTORY) -> None:
-    """Add one line to the history."""
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    """Add one line to the history; behind one that a power cut has torn, a new line."""
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(handle, (json.dumps(dict(entry), sort_keys=True) + "\n").encode())
+        size = os.fstat(handle).st_size
+        torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+        line = json.dumps(dict(entry), sort_keys=True) + "\n"
+        os.write(handle, (("\n" if torn else "") + line).encode())
         os.fsync(handle)
     finally:
         os.close(handle)

@@ -161,7 +161,8 @@ def _channel(channel: Answer, facts: Facts) -> Iterator[str]:
 
 
 def _peers(facts: Facts) -> Iterator[str]:
-    for name, other in ((facts.master, facts.candidate), (facts.candidate, facts.master)):
+    names = [host.name for host in facts.store.hosts if host.name != facts.candidate]
+    for name, other in [(facts.master, facts.candidate), *((facts.candidate, o) for o in names)]:
         peers = facts.readiness.get(name, {}).get("peers") or {}
         peer = peers.get(other)
         if peer is None or not peer["reached"]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ._stores import Host, HostVars, Store, stores
+from ._stores import Host, HostVars, Store, of_host, stores
 from ._table import IN_SYNC, table
 
 
@@ -28,7 +28,7 @@ def reports(hostvars: HostVars, hosts: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _host(store: Store, host: Host, hostvars: HostVars) -> dict[str, Any]:
-    variables = hostvars.get(host.name, {})
+    variables = of_host(hostvars, host.name)
     record = host.record
     found = variables.get("cyrus_channels") or {}
     trouble = host.trouble
@@ -37,7 +37,7 @@ def _host(store: Store, host: Host, hostvars: HostVars) -> dict[str, Any]:
     trouble = trouble or _closed(host.name, variables.get("cyrus_server") or {})
     answer = variables.get("cyrus_server") or {}
     channels = [
-        _doubted(channel, hostvars.get(channel["replica"], {}))
+        _doubted(channel, of_host(hostvars, channel["replica"]))
         for channel in found.get("channels") or []
     ]
     return {

@@ -49,6 +49,14 @@ class Store:
         return next(host for host in self.hosts if host.name == name)
 
 
+def of_host(hostvars: HostVars, host: str) -> Mapping[str, Any]:
+    """A host's variables; none of one that the inventory does not name, where Ansible's own mapping
+    fails."""
+    if host in hostvars:
+        return hostvars[host]
+    return {}
+
+
 def stores(hostvars: HostVars, hosts: Iterable[str]) -> list[Store]:
     """The stores of some hosts, by name."""
     by_store: dict[str, list[str]] = {}

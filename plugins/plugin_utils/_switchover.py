@@ -19,10 +19,7 @@ from ansible_collections.mailops.cyrus.plugins.module_utils import _report
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import channel_name
 
 from ._eligibility import Answer, Facts, Limits, reasons
-from ._stores import HostVars, Store, stores
-
-# Nothing has changed hands yet; the old master has given up its role; all is as it should be.
-STAGES = ("start", "moved", "done")
+from ._stores import HostVars, Store, of_host, stores
 
 
 def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answer) -> Answer:
@@ -33,8 +30,10 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
     """
     store = _store_of(hostvars, hosts, candidate)
     answers = {host.name: _readiness(hostvars, host.name) for host in store.hosts}
-    stage, old = _stage(store, candidate, hostvars)
     names = [host.name for host in store.hosts]
+    held = [m for m in options["mtas"] if _registered(hostvars, m, "delivery").get("held")]
+    stage = _stage(store, candidate, hostvars, bool(held))
+    old = _old_master(store, candidate, stage, hostvars)
     document: dict[str, Any] = {
         "store": store.name,
         "stage": stage,
@@ -45,20 +44,15 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
         "others": [name for name in names if name not in (old, candidate)],
         "mtas": list(options["mtas"]),
         "channels": {name: channel_name(name) for name in names},
-        "held": sorted(
-            m for m in options["mtas"] if _registered(hostvars, m, "delivery").get("held")
-        ),
-        "fenced": bool(answers.get(old or "", {}).get("fence")),
+        "held": sorted(held),
+        "fenced": bool(answers.get(old, {}).get("fence")),
         "accepted": [],
         "compare": [],
         "reasons": [],
-        "databases": list(answers.get(old or "", {}).get("databases") or []),
+        "databases": list(answers.get(old, {}).get("databases") or []),
     }
-    if old is None:
-        document["reasons"] = [store.trouble] if store.trouble else []
-        return document
     if stage != "start":
-        document["reasons"] = [host.trouble for host in store.hosts if host.trouble]
+        document["reasons"] = list(_hopeless(store, candidate, answers[candidate]))
         return document
     found = _registered(hostvars, old, "channels")
     facts = Facts(
@@ -83,9 +77,19 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
     for channel in facts.channels:
         if channel["name"] in compared:
             document["reasons"] += _unequal(compared[channel["name"]], facts.limits.accepted)
-        elif _too_old(channel["parity"], float(options["parity_max_age"]), answers[old]):
+        elif _too_old(channel["parity"], float(options["parity_max_age"]), answers[old], store):
             document["compare"].append(channel["name"])
     return document
+
+
+def _hopeless(store: Store, candidate: str, answer: Answer) -> Iterator[str]:
+    """What keeps a change from going forward once the role is recorded: the candidate alone."""
+    if store.trouble:
+        yield store.trouble
+    yield from (host.trouble for host in store.hosts if host.name == candidate and host.trouble)
+    fence = answer.get("fence") or {"by": "switchover"}
+    if fence["by"] != "switchover":
+        yield f"{candidate} is fenced by {fence['by']} since {fence['since']}: {fence['reason']}"
 
 
 def _accepted(facts: Facts) -> list[Answer]:
@@ -105,7 +109,7 @@ def _store_of(hostvars: HostVars, hosts: Iterable[str], candidate: str) -> Store
 
 
 def _registered(hostvars: HostVars, host: str, what: str) -> Answer:
-    return hostvars.get(host, {}).get(f"cyrus_{what}") or {}
+    return of_host(hostvars, host).get(f"cyrus_{what}") or {}
 
 
 def _readiness(hostvars: HostVars, host: str) -> Answer:
@@ -113,21 +117,50 @@ def _readiness(hostvars: HostVars, host: str) -> Answer:
     return {} if found.get("unreachable") or found.get("failed") else found
 
 
-def _stage(store: Store, candidate: str, hostvars: HostVars) -> tuple[str, str | None]:
-    """How far it is, and which host is or was the old master; None where none ever was."""
+def _stage(store: Store, candidate: str, hostvars: HostVars, held: bool) -> str:
+    """How far it is, by what the hosts are; the history is no more than a hint.
+
+    `start`: nothing has changed hands. `begun`: the candidate is the master, and is fenced by a run
+    that wanted another one. `moved`: its role is recorded. `done`: and all that follows is there.
+    """
     if store.master != candidate:
-        return "start", store.master
-    entries = [e for e in _history(store, hostvars) if e.get("epoch") == store.epoch]
-    old = next((e["from"] for e in entries if e.get("from") not in (None, candidate)), None)
-    if old is None:
-        return "done", None
-    finished = any("seconds" in e and e.get("outcome") == "done" for e in entries)
+        return "start"
+    fences = {host.name: _readiness(hostvars, host.name).get("fence") for host in store.hosts}
+    if (fences[candidate] or {}).get("by") == "switchover":
+        return "begun"
     whole = all(
         host.record is not None and host.record.epoch == store.epoch and not host.trouble
         for host in store.hosts
     )
-    fenced = any(_readiness(hostvars, host.name).get("fence") for host in store.hosts)
-    return ("done" if finished and whole and not fenced else "moved"), old
+    serves = any(
+        host.record is not None and host.record.role == "master"
+        for host in store.hosts
+        if host.name == candidate
+    )
+    if not (whole and serves) or held or any(fences.values()):
+        return "moved"
+    changes = _changes(store, candidate, hostvars)
+    finished = any("seconds" in entry and entry["outcome"] == "done" for entry in changes)
+    return "done" if finished or not changes else "moved"
+
+
+def _changes(store: Store, candidate: str, hostvars: HostVars) -> list[Answer]:
+    """What the hosts have noted of how the candidate became master in this epoch."""
+    return [
+        entry
+        for entry in _history(store, hostvars)
+        if entry.get("epoch") == store.epoch and entry.get("from") not in (None, candidate)
+    ]
+
+
+def _old_master(store: Store, candidate: str, stage: str, hostvars: HostVars) -> str:
+    if stage == "start":
+        return str(store.master)
+    if stage == "begun":
+        return candidate
+    noted = next((str(e["from"]) for e in _changes(store, candidate, hostvars)), None)
+    # Each other host is a replica then, whichever of them it was.
+    return noted or next(host.name for host in store.hosts if host.name != candidate)
 
 
 def _history(store: Store, hostvars: HostVars) -> Iterator[Answer]:
@@ -135,10 +168,12 @@ def _history(store: Store, hostvars: HostVars) -> Iterator[Answer]:
         yield from _registered(hostvars, host.name, "server").get("history") or ()
 
 
-def _too_old(last: Answer | None, max_age: float, master: Answer) -> bool:
+def _too_old(last: Answer | None, max_age: float, master: Answer, store: Store) -> bool:
     """By the master's own clock, which has stamped the comparison as well."""
     now = master.get("clock")
     if last is None or last["in_sync"] is not True or now is None:
+        return True
+    if last.get("epoch") != store.epoch:
         return True
     started = calendar.timegm(time.strptime(last["started"], "%Y-%m-%dT%H:%M:%SZ"))
     return not 0 <= float(now) - started <= max_age
@@ -166,7 +201,7 @@ def troubles(hostvars: HostVars, variable: str, hosts: Sequence[str]) -> list[st
     """A sentence for each host whose registered result is no success; unreachable is a result."""
     found = []
     for host in hosts:
-        answer = hostvars.get(host, {}).get(variable)
+        answer = of_host(hostvars, host).get(variable)
         if not answer or (answer.get("skipped") and "results" not in answer):
             found.append(f"{host} was not asked")
         elif answer.get("unreachable"):
@@ -195,6 +230,11 @@ def seconds(marks: Sequence[Answer]) -> dict[str, float]:
 
 def lines(plan_: Answer) -> list[str]:
     """What is going to be done, for people."""
+    if plan_["stage"] == "begun":
+        return [
+            f"store {plan_['store']}: {plan_['to']} is master, epoch {plan_['epoch']}, and fenced "
+            "by a switchover that did not end, which is undone"
+        ]
     if plan_["stage"] == "done":
         return [f"store {plan_['store']}: {plan_['to']} is master, epoch {plan_['epoch']}"]
     verb = "goes on" if plan_["stage"] == "moved" or plan_["fenced"] else "begins"

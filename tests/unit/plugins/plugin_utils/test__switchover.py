@@ -59,7 +59,7 @@ def channel(replica: str) -> dict[str, Any]:
         "link": {"ok": True, "reason": None},
         "lag": 0.2,
         "quarantine": [],
-        "parity": {"in_sync": True, "started": "2026-11-01T09:00:00Z", "level": "summary"},
+        "parity": {"in_sync": True, "started": "2026-11-01T09:00:00Z", "epoch": 1},
         "reason": None,
     }
 
@@ -191,10 +191,11 @@ def test_what_is_accepted_by_name_is_no_reason(site: Vars) -> None:
     "parity",
     [
         None,
-        {"in_sync": None, "started": "2026-11-01T09:00:00Z"},
-        {"in_sync": False, "started": "2026-11-01T09:00:00Z"},
-        {"in_sync": True, "started": "2026-10-31T09:59:59Z"},
-        {"in_sync": True, "started": "2026-11-01T10:00:01Z"},
+        {"in_sync": None, "started": "2026-11-01T09:00:00Z", "epoch": 1},
+        {"in_sync": False, "started": "2026-11-01T09:00:00Z", "epoch": 1},
+        {"in_sync": True, "started": "2026-10-31T09:59:59Z", "epoch": 1},
+        {"in_sync": True, "started": "2026-11-01T10:00:01Z", "epoch": 1},
+        {"in_sync": True, "started": "2026-11-01T09:00:00Z", "epoch": 2},
     ],
 )
 def test_what_was_not_compared_lately_is_compared_first(site: Vars, parity: Any) -> None:
@@ -251,19 +252,61 @@ def test_from_the_record_of_the_old_master_on_it_goes_forward(
     assert found["reasons"] == []
 
 
-def test_it_is_done_when_the_history_says_so_and_every_host_has_followed(site: Vars) -> None:
+def done(site: Vars) -> Vars:
     changed = moved(site, HOSTS)
     changed["imap2"]["cyrus_server"]["history"] = [
         {"from": "imap1", "to": "imap2", "epoch": 2, "outcome": "done", "seconds": {}}
     ]
-    assert plan(changed)["stage"] == "done"
-    put(changed, "imap1.cyrus_readiness.fence", FENCE)
-    assert plan(changed)["stage"] == "moved"
+    return changed
+
+
+def test_it_is_done_when_every_host_has_followed_and_nothing_is_held(site: Vars) -> None:
+    assert plan(done(site))["stage"] == "done"
+    unfinished = moved(site, HOSTS)
+    assert plan(unfinished)["stage"] == "moved"
+    for path, value in (
+        ("imap1.cyrus_readiness.fence", FENCE),
+        ("mx1.cyrus_delivery.held", True),
+        ("imap3.cyrus_server", {"unreachable": True, "msg": "gone"}),
+        ("imap3.cyrus_server.record", record("imap3")),
+    ):
+        changed = done(site)
+        put(changed, path, value)
+        found = plan(changed)
+        assert (found["stage"], found["reasons"]) == ("moved", []), path
+
+
+def test_a_lost_history_hides_no_unfinished_change(site: Vars) -> None:
+    changed = moved(site, ["imap1"])
+    put(changed, "imap1.cyrus_server.history", [])
+    found = plan(changed)
+    assert (found["stage"], found["from"]) == ("moved", "imap1")
+
+
+def test_once_the_role_is_recorded_only_the_candidate_hinders(site: Vars) -> None:
+    changed = moved(site, ["imap1"])
+    put(changed, "imap2.cyrus_server", {"unreachable": True, "msg": "gone"})
+    assert plan(changed)["reasons"] == ["imap2 can't be reached: gone"]
+    changed = moved(site, HOSTS)
+    put(changed, "imap2.cyrus_readiness.fence", {**FENCE, "by": "guard"})
+    assert "imap2 is fenced by guard" in plan(changed)["reasons"][0]
+
+
+def test_the_master_that_a_dead_run_has_fenced_is_named(site: Vars) -> None:
+    put(site, "imap1.cyrus_readiness.fence", FENCE)
+    found = plan(site, "imap1")
+    assert (found["stage"], found["from"], found["fenced"]) == ("begun", "imap1", True)
+    assert "fenced by a switchover" in _switchover.lines(found)[0]
+
+
+def test_a_host_that_the_inventory_forgets_is_named(site: Vars) -> None:
+    put(site, "imap1.cyrus_server.store_hosts", [*HOSTS, "imap4"])
+    assert any("imap4 is a host of store store1" in reason for reason in plan(site)["reasons"])
 
 
 def test_the_first_master_needs_no_change(site: Vars) -> None:
     found = plan(site, "imap1")
-    assert (found["stage"], found["from"], found["reasons"]) == ("done", None, [])
+    assert (found["stage"], found["reasons"]) == ("done", [])
     assert _switchover.lines(found) == ["store store1: imap1 is master, epoch 1"]
 
 
