@@ -108,7 +108,15 @@ def there(old: str, new: str) -> list[dict[str, Any]]:
     seconds += [role(host, new, epoch) for host in (old, new)]
     for done in seconds:
         assert not done.get("failed"), done["msg"]
+    follow(new, epoch)
     return seconds
+
+
+def follow(new: str, epoch: int) -> None:
+    """The replicas that the lab has besides these two."""
+    for host in set(lab.hosts()) - set(HOSTS):
+        done = role(host, new, epoch, drained=[])
+        assert not done.get("failed"), done["msg"]
 
 
 def replicated() -> None:
@@ -127,7 +135,8 @@ def settled(new: str) -> None:
     old = other(new)
     units = "systemctl list-units --plain --no-legend 'cyrus-link@*' 'cyrus-replicator@*'"
     listed = {host: re.findall(r"cyrus-\w+@\w+\.", lab.ssh(host, units).stdout) for host in HOSTS}
-    assert listed[new] == [f"cyrus-link@{old}.", f"cyrus-replicator@{old}."]
+    pair = [f"cyrus-link@{old}.", f"cyrus-replicator@{old}."]
+    assert [unit for unit in listed[new] if old in unit] == pair
     assert listed[old] == ["cyrus-link@server."]
     assert {record(host)["master"] for host in HOSTS} == {new}
     assert lab.ssh(old, f"ls {STATE}/fence.json", check=False).returncode != 0
@@ -178,6 +187,7 @@ def test_seeds_what_is_not_proven() -> None:
     assert not role("imap1", "imap2", epoch).get("failed")
     lab.ssh("imap1", "systemctl stop cyrus-link@server")
     assert not role("imap2", "imap2", epoch, proven=[]).get("failed")
+    follow("imap2", epoch)
     log = lab.ssh("imap2", "cat /var/lib/cyrus/sync/imap1/log*").stdout
     assert f"USER {USER}" in log
     lab.ssh("imap1", "systemctl start cyrus-link@server")
@@ -197,6 +207,7 @@ def test_killed_at_any_point_it_is_completed_by_the_next_call() -> None:
             killed(host, new, epoch, point)
             done = role(host, new, epoch)
             assert not done.get("failed"), done["msg"]
+        follow(new, epoch)
         settled(new)
 
 
