@@ -244,6 +244,30 @@ def test_a_host_that_goes_away_before_the_move_undoes_everything(
     settled(now, tmp_path)
 
 
+def test_a_replica_that_is_gone_when_the_role_moves_holds_nobody_up(tmp_path: Path) -> None:
+    candidate = other()
+    try:
+        run = lab.playbook_met(
+            "switchover",
+            {"cyrus_candidate": candidate, "cyrus_switchover_timeout": 20},
+            "Give the role to the candidate",
+            unreachable("imap3"),
+        )
+        assert run.rc != 0
+        assert "imap3" in run.output
+        assert "run switchover again" in run.output, run.output
+        assert serves(candidate)
+        assert the_name() == lab.address(candidate)
+        undone = switchover(candidate, cyrus_switchover_state="undone")
+        assert undone.rc != 0
+        assert "can't be taken back" in undone.output, undone.output
+    finally:
+        lab.lab("link", "imap3", "up")
+    again = switchover(candidate)
+    assert again.rc == 0, again.output
+    settled(candidate, tmp_path)
+
+
 def test_a_name_server_that_refuses_behind_the_move_is_gone_on_with(tmp_path: Path) -> None:
     candidate = other()
     run = lab.playbook_met(
@@ -275,6 +299,33 @@ def test_a_controller_that_dies_is_gone_on_with(task: str, tmp_path: Path) -> No
     again = switchover(candidate)
     assert again.rc == 0, again.output
     settled(candidate, tmp_path)
+
+
+def test_a_torn_history_hides_no_unfinished_change(tmp_path: Path) -> None:
+    now, candidate = master(), other()
+    lab.ssh(now, 'printf \'{"epoch": 3, "fro\' >> /var/lib/cyrus-replication/history.jsonl')
+    lab.playbook_met(
+        "switchover",
+        {"cyrus_candidate": candidate},
+        "Give the role to the candidate",
+        lambda group: os.killpg(group, signal.SIGKILL),
+    )
+    again = switchover(candidate)
+    assert again.rc == 0, again.output
+    settled(candidate, tmp_path)
+
+
+def test_a_run_that_died_is_undone_by_naming_the_master(tmp_path: Path) -> None:
+    now, candidate = master(), other()
+    lab.playbook_met(
+        "switchover",
+        {"cyrus_candidate": candidate},
+        "Drain each channel",
+        lambda group: os.killpg(group, signal.SIGKILL),
+    )
+    run = switchover(now)
+    assert run.rc == 0, run.output
+    settled(now, tmp_path)
 
 
 def test_a_run_that_died_is_undone_where_that_is_asked_for(tmp_path: Path) -> None:
