@@ -293,7 +293,7 @@ def test_setup_takes_the_pair_over(inventory: Path) -> None:
     # The replicator's own ends with each batch.
     assert not [line for line in clients() if " -r" in line]
     lab.ssh(MASTER, "systemctl is-active cyrus-replicator@ns1")
-    assert "sync_log_channels: ns1\n" in lab.ssh(MASTER, "cat /etc/imapd.conf").stdout
+    assert "sync_log_channels: audit ns1\n" in lab.ssh(MASTER, "cat /etc/imapd.conf").stdout
     run, document = parity(inventory, cyrus_parity_level="messages")
     assert run.rc == 0, run.output
     assert document["in_sync"] is True
