@@ -29,6 +29,8 @@ from ._points import reach
 
 NOTES_DIR = f"{_role.STATE_DIR}/mta"
 HOLDING, HELD, RELEASING = "holding", "held", "releasing"
+BY = ("switchover", "failover", "administrator")
+ADMINISTRATOR = "administrator"
 
 _STORE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DOMAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -41,7 +43,8 @@ _SECRET = re.compile(r"((?:static|inline):).*")
 class Hold:
     """A store's deliveries, and how far their hold or their release has come.
 
-    `agents` are the mail server's services that handed the domains' mail over before.
+    `agents` are the mail server's services that handed the domains' mail over before, `by` (one
+    of BY) is whose hold it is. A note that does not say so is an administrator's.
     """
 
     store: str
@@ -51,6 +54,7 @@ class Hold:
     agents: tuple[str, ...] = ()
     phase: str = HOLDING
     since: str = ""
+    by: str = ADMINISTRATOR
 
     def same(self, other: Hold) -> bool:
         """Whether both mean the same mail."""
@@ -86,6 +90,7 @@ class Outcome:
     """What there is now, and what was done, or would be done."""
 
     held: bool | None
+    by: str | None = None
     queued: int | None = None
     done: list[str] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
@@ -124,8 +129,14 @@ class Driver(Protocol):
         """Try the queue at once; what others hold stays."""
 
 
-def wish(store: str, driver: str, domains: Sequence[str], transports: Sequence[str]) -> Hold:
-    """What is to be held; refuses names that a mail server's files can't hold."""
+def wish(
+    store: str,
+    driver: str,
+    domains: Sequence[str],
+    transports: Sequence[str],
+    by: str = ADMINISTRATOR,
+) -> Hold:
+    """What is to be held, and who asks; refuses names that a mail server's files can't hold."""
     for kind, pattern, names in (
         ("store", _STORE, (store,)),
         ("domain", _DOMAIN, domains),
@@ -139,6 +150,7 @@ def wish(store: str, driver: str, domains: Sequence[str], transports: Sequence[s
         driver,
         tuple(sorted({domain.lower() for domain in domains})),
         tuple(sorted(set(transports))),
+        by=by,
     )
 
 
@@ -171,6 +183,8 @@ def _load(path: str) -> Hold:
         values = json.loads(_files.read(path))
         for key in ("domains", "transports", "agents"):
             values[key] = tuple(values[key])
+        if values.setdefault("by", ADMINISTRATOR) not in BY:
+            raise ValueError("it does not say who holds the store")
         return Hold(**values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ReplicationError(
@@ -240,17 +254,20 @@ def hold(driver: Driver, wanted: Hold, check: bool, seconds: float) -> Outcome:
     driver.require_running()
     driver.refuse(wanted)
     before, others = _split(driver, wanted)
+    if before is not None and not before.same(wanted):
+        _refuse_others(before, wanted.by)
     changes = _changes(driver.files([*others, wanted]))
+    wanted = _owned(wanted, before)
     settled = before is not None and before.phase == HELD and before.same(wanted)
-    if settled and not changes and driver.holds(wanted):
-        return Outcome(True, driver.queued(wanted))
+    if before is not None and settled and not changes and driver.holds(wanted):
+        return _held_already(before, wanted, driver.queued(wanted), check)
     done = [f"hold {what}" for what in (*wanted.domains, *wanted.transports)]
     if check:
-        return Outcome(before is not None, driver.queued(wanted), done, changes)
+        return _foreseen(before, driver.queued(wanted), done, changes)
     deadline = time.monotonic() + seconds
     # Once it is held, nobody can say any more who handed the domains' mail over.
     agents = before.agents if before and before.same(wanted) else driver.agents(wanted)
-    wanted = replace(wanted, agents=tuple(agents), since=_state.timestamp())
+    wanted = replace(wanted, agents=tuple(agents))
     _note(wanted)
     reach("noted")
     try:
@@ -270,20 +287,56 @@ def hold(driver: Driver, wanted: Hold, check: bool, seconds: float) -> Outcome:
             + " and ".join(change.path for change in changes)
         )
     _note(replace(wanted, phase=HELD))
-    return Outcome(True, driver.queued(wanted), done, changes)
+    return Outcome(True, wanted.by, driver.queued(wanted), done, changes)
+
+
+def _owned(wanted: Hold, before: Hold | None) -> Hold:
+    """With its owner: who holds it already, unless an administrator takes it over."""
+    if before is None or (wanted.by == ADMINISTRATOR and before.by != ADMINISTRATOR):
+        return replace(wanted, since=_state.timestamp())
+    return replace(wanted, by=before.by, since=before.since)
+
+
+def _held_already(before: Hold, wanted: Hold, queued: int, check: bool) -> Outcome:
+    """Nothing is left to change but the owner."""
+    if before.by == wanted.by:
+        return Outcome(True, before.by, queued)
+    if not check:
+        _note(replace(before, by=wanted.by, since=wanted.since))
+    by = before.by if check else wanted.by
+    return Outcome(True, by, queued, [f"take over the hold of {before.by}"])
+
+
+def _refuse_others(before: Hold, by: str) -> None:
+    """Nobody but an administrator changes or takes back what another holds."""
+    if by not in (before.by, ADMINISTRATOR):
+        raise ReplicationError(
+            f"deliveries to the store {before.store} are held by {before.by} since "
+            f"{before.since}: release them as an administrator, with the module delivery_hold, "
+            "state=released by=administrator"
+        )
+
+
+def _foreseen(
+    before: Hold | None, queued: int | None, done: list[str], changes: list[Change]
+) -> Outcome:
+    """What there is while nothing is done."""
+    return Outcome(before is not None, before.by if before else None, queued, done, changes)
 
 
 def release(driver: Driver, wanted: Hold, check: bool, flush: bool, seconds: float) -> Outcome:
     """Let the mail go again, with the files as the site had them."""
     before, others = _split(driver, wanted)
+    if before is not None:
+        _refuse_others(before, wanted.by)
     changes = _changes(driver.files(others))
     if before is None and not changes:
-        return Outcome(False, _queued(driver, wanted))
+        return Outcome(False, queued=_queued(driver, wanted))
     meant = before or wanted
     done = [f"release {what}" for what in (*meant.domains, *meant.transports)]
     done += ["flush the queue"] if flush else []
     if check:
-        return Outcome(before is not None, _queued(driver, meant), done, changes)
+        return _foreseen(before, _queued(driver, meant), done, changes)
     driver.require_running()
     _note(replace(meant, phase=RELEASING))
     reach("noted")
@@ -296,22 +349,26 @@ def release(driver: Driver, wanted: Hold, check: bool, flush: bool, seconds: flo
         driver.flush(meant, others)
         reach("flushed")
     _forget(meant.store)
-    return Outcome(False, queued, done, changes)
+    return Outcome(False, None, queued, done, changes)
 
 
 def nothing_known(driver: str) -> dict[str, object]:
     """What is told of a mail server that can't be asked."""
-    return {"driver": driver, "running": None, "held": None, "queued": None, "reason": None}
+    found: dict[str, object] = {"driver": driver}
+    found.update(dict.fromkeys(("running", "held", "by", "since", "queued", "reason")))
+    return found
 
 
 def look(driver: Driver, wanted: Hold) -> dict[str, object]:
     """What there is, and the first reason that stands against a hold; never fails."""
     found = nothing_known(driver.name)
     try:
+        before, _others = _split(driver, wanted)
+        if before is not None:
+            found.update(by=before.by, since=before.since)
         found["running"] = False
         driver.require_running()
         found["running"] = True
-        before, _others = _split(driver, wanted)
         if before is None:
             found["held"] = False
             driver.refuse(wanted)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ._delivery import Driver, Hold, wish
+from ._delivery import ADMINISTRATOR, Driver, Hold, wish
 from ._errors import ReplicationError
 from ._exim import Exim
 from ._postfix import Postfix
@@ -32,6 +32,12 @@ def meant(asked: Mapping[str, Any]) -> tuple[Driver, Hold]:
             f"nothing says which mail is for store {asked['store']}: name cyrus_mta_domains or "
             "cyrus_mta_transports"
         )
-    names = (asked[key] for key in ("store", "driver", "domains", "transports"))
     driver: Driver = Postfix() if asked["driver"] == "postfix" else Exim()
-    return driver, wish(*names)
+    wanted = wish(
+        asked["store"],
+        asked["driver"],
+        asked["domains"],
+        asked["transports"],
+        asked.get("by", ADMINISTRATOR),
+    )
+    return driver, wanted

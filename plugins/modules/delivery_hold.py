@@ -38,6 +38,14 @@ options:
     type: str
     choices: [held, released]
     required: true
+  by:
+    description:
+      - Who holds or releases. What another holds already stays the other's, but V(administrator)
+        takes it over.
+      - Only V(administrator) releases what another holds, or lets it hold other mail.
+    type: str
+    choices: [switchover, failover, administrator]
+    default: administrator
   flush:
     description: Try the queue at once with the release, also what would wait for its next turn.
     type: bool
@@ -72,6 +80,11 @@ held:
   description: Whether the deliveries are held now.
   returned: success
   type: bool
+by:
+  description: Whose hold it is, null where nothing is held.
+  returned: success
+  type: str
+  sample: administrator
 queued:
   description:
     - Messages for the store in the queue, with a release before the queue is flushed; null where
@@ -96,6 +109,7 @@ def main() -> None:
         argument_spec={
             **_mta.ARGUMENTS,
             "state": {"type": "str", "choices": ["held", "released"], "required": True},
+            "by": {"type": "str", "choices": list(_delivery.BY), "default": "administrator"},
             "flush": {"type": "bool", "default": True},
             "timeout": {"type": "float", "default": 60},
         },
@@ -115,6 +129,7 @@ def main() -> None:
     module.exit_json(
         changed=bool(found.done),
         held=found.held,
+        by=found.by,
         queued=found.queued,
         done=found.done,
         diff=[change.diff() for change in found.changes],

@@ -46,6 +46,18 @@ held:
       a hold or a release that was cut off, and null where it is not known.
   returned: success
   type: bool
+by:
+  description:
+    - Whose hold it is, also in the middle of a hold or a release that was cut off; null where
+      nothing is held.
+  returned: success
+  type: str
+  sample: switchover
+since:
+  description: Since when they have held it, ISO 8601 in UTC; null where nothing is held.
+  returned: success
+  type: str
+  sample: "2026-01-01T00:00:00Z"
 queued:
   description: Messages for the store in the queue, null where that is not known.
   returned: success

@@ -235,6 +235,11 @@ def _deliveries(facts: Facts) -> Iterator[str]:
             yield f"{host}: {answer.get('reason') or _said(answer)}"
         elif not answer.get("running"):
             yield f"{host}: its mail server does not run: start it"
+        if answer.get("by") not in (None, "switchover"):
+            yield (
+                f"{host}: deliveries are held by {answer['by']} since {answer['since']}: "
+                "release them first"
+            )
 
 
 def _said(answer: Answer) -> str:

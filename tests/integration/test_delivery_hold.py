@@ -280,6 +280,26 @@ def test_held_over_a_reboot() -> None:
     lab.until(lambda: arrived(ident), 10)
 
 
+def test_what_an_administrator_holds_stays_held() -> None:
+    ledger = Ledger()
+    assert hold(by="switchover", **BY_TRANSPORT)["by"] == "switchover"
+    taken = hold(**BY_TRANSPORT)
+    assert (taken["by"], taken["changed"]) == ("administrator", True)
+    before, found = files(), info(**BY_TRANSPORT)
+    assert found["by"] == "administrator"
+    again = hold(by="switchover", **BY_TRANSPORT)
+    assert (again["by"], again["changed"]) == ("administrator", False)
+    ident = send(ledger)
+    refused = release(by="switchover", **BY_TRANSPORT)
+    assert f"held by administrator since {found['since']}" in refused["msg"]
+    time.sleep(2)
+    assert files() == before
+    assert info(**BY_TRANSPORT) == {**found, "queued": 1}
+    assert release(**BY_TRANSPORT)["by"] is None
+    assert (info(**BY_TRANSPORT)["by"], info(**BY_TRANSPORT)["since"]) == (None, None)
+    lab.until(lambda: arrived(ident), 10)
+
+
 def test_refusals() -> None:
     before = files()
     assert "has no transport store9" in hold(transports=["store9"])["msg"]

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailops.cyrus.plugins.module_utils import _delivery
+from ansible_collections.mailops.cyrus.plugins.module_utils import _delivery, _state
 from ansible_collections.mailops.cyrus.plugins.module_utils._delivery import Change, Hold
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 
@@ -65,16 +66,20 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
     return Server(tmp_path / "conf")
 
 
-def wish(store: str = "one") -> Hold:
-    return _delivery.wish(store, "postfix", [], ["lmtp"])
+def wish(store: str = "one", by: str = "administrator") -> Hold:
+    return _delivery.wish(store, "postfix", [], ["lmtp"], by)
 
 
-def hold(server: Server, store: str = "one", check: bool = False) -> _delivery.Outcome:
-    return _delivery.hold(server, wish(store), check, 1)
+def hold(
+    server: Server, store: str = "one", check: bool = False, by: str = "administrator"
+) -> _delivery.Outcome:
+    return _delivery.hold(server, wish(store, by), check, 1)
 
 
-def release(server: Server, store: str = "one", check: bool = False) -> _delivery.Outcome:
-    return _delivery.release(server, wish(store), check, True, 1)
+def release(
+    server: Server, store: str = "one", check: bool = False, by: str = "administrator"
+) -> _delivery.Outcome:
+    return _delivery.release(server, wish(store, by), check, True, 1)
 
 
 def phases() -> dict[str, str]:
@@ -132,6 +137,90 @@ def test_killed(server: Server, monkeypatch: pytest.MonkeyPatch, point: str) -> 
     assert phases() == {"one": "releasing"}
     assert release(server).done
     assert (server.path.read_text(), server.read, phases()) == ("site\n", "site\n", {})
+
+
+def owner(server: Server) -> tuple[object, object]:
+    found = _delivery.look(server, wish())
+    return found["by"], found["since"]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time that is asked for is a later one."""
+    times = (f"at {number}" for number in range(1, 10))
+    monkeypatch.setattr(_state, "timestamp", lambda: next(times))
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(
+    ("first", "then", "owned"),
+    [
+        ("administrator", "switchover", ("administrator", "at 1")),
+        ("administrator", "administrator", ("administrator", "at 1")),
+        ("switchover", "failover", ("switchover", "at 1")),
+        ("switchover", "administrator", ("administrator", "at 2")),
+    ],
+)
+def test_whose_hold_it_is(server: Server, first: str, then: str, owned: tuple[str, str]) -> None:
+    assert owner(server) == (None, None)
+    assert hold(server, by=first).by == first
+    foreseen = hold(server, check=True, by=then)
+    assert (foreseen.by, owner(server)[0]) == (first, first)
+    done = hold(server, by=then)
+    changes = ["take over the hold of switchover"] if owned[1] != "at 1" else []
+    assert (done.by, done.done, foreseen.done) == (owned[0], changes, changes)
+    assert _delivery.noted("postfix")[0].agents == ("lmtp",)
+    assert owner(server)[0] == owned[0]
+    assert release(server).by is None
+    assert owner(server) == (None, None)
+
+
+@pytest.mark.usefixtures("clock")
+def test_only_an_administrator_releases_what_another_holds(server: Server) -> None:
+    hold(server)
+    for check in (True, False):
+        with pytest.raises(ReplicationError, match="held by administrator since at 1: release"):
+            release(server, check=check, by="switchover")
+    other = _delivery.wish("one", "postfix", [], ["smtp"], "switchover")
+    with pytest.raises(ReplicationError, match="held by administrator since at 1: release"):
+        _delivery.hold(server, other, False, 1)
+    assert (server.path.read_text(), phases()) == ("held one\nsite\n", {"one": "held"})
+    release(server)
+    hold(server, by="switchover")
+    with pytest.raises(ReplicationError, match="held by switchover"):
+        release(server, by="failover")
+    assert release(server, by="switchover").done
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("act", [hold, release])
+def test_what_was_cut_off_has_an_owner(
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    act: Callable[..., _delivery.Outcome],
+) -> None:
+    if act is release:
+        hold(server, by="switchover")
+    with monkeypatch.context() as patch:
+        patch.setattr(_delivery, "reach", killed("noted"))
+        with pytest.raises(KeyboardInterrupt):
+            act(server, by="switchover")
+    assert owner(server) == ("switchover", "at 1")
+    with pytest.raises(ReplicationError, match="held by switchover"):
+        release(server, by="failover")
+    assert hold(server, by="failover").by == "switchover"
+
+
+def test_a_note_without_an_owner_is_an_administrator_s(server: Server) -> None:
+    hold(server, by="switchover")
+    note = Path(_delivery.NOTES_DIR, "one.json")
+    values = json.loads(note.read_text())
+    assert values.pop("by") == "switchover"
+    note.write_text(json.dumps(values))
+    assert owner(server)[0] == "administrator"
+    note.write_text(json.dumps({**values, "by": "nobody"}))
+    with pytest.raises(ReplicationError, match="does not say who"):
+        release(server)
 
 
 def test_broken_files_are_put_back(server: Server) -> None:

@@ -156,6 +156,16 @@ MASTER = "imap1.cyrus_channels.channels.0"
         ("mx1.cyrus_delivery.running", False, "mail server does not run"),
         ("mx1.cyrus_delivery.reason", "no transport store1", "mx1: no transport store1"),
         ("mx1", {}, "mail server does not run"),
+        (
+            "mx1.cyrus_delivery",
+            {"running": True, "held": True, "by": "administrator", "since": "2026-11-01T09:00:00Z"},
+            "mx1: deliveries are held by administrator since 2026-11-01T09:00:00Z: release them",
+        ),
+        (
+            "mx1.cyrus_delivery",
+            {"running": True, "held": False, "by": "failover", "since": "2026-11-01T09:00:00Z"},
+            "mx1: deliveries are held by failover",
+        ),
     ],
 )
 def test_each_thing_that_is_wrong_is_a_reason(site: Vars, path: str, value: Any, said: str) -> None:
@@ -228,6 +238,7 @@ def test_a_run_that_died_behind_the_fence_is_gone_on_with(site: Vars) -> None:
     put(site, "imap1.cyrus_readiness.cleared", True)
     put(site, f"{MASTER}.lag", 400)
     put(site, "mx1.cyrus_delivery.held", True)
+    put(site, "mx1.cyrus_delivery.by", "switchover")
     found = plan(site)
     assert found["reasons"] == []
     assert (found["fenced"], found["held"], found["stage"]) == (True, ["mx1"], "start")
