@@ -31,7 +31,11 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
     store = _store_of(hostvars, hosts, candidate)
     answers = {host.name: _readiness(hostvars, host.name) for host in store.hosts}
     names = [host.name for host in store.hosts]
-    held = [m for m in options["mtas"] if _registered(hostvars, m, "delivery").get("held")]
+    held = [
+        mta
+        for mta in options["mtas"]
+        if _registered(hostvars, mta, "delivery").get("by") == "switchover"
+    ]
     stage = _stage(store, candidate, hostvars, bool(held))
     old = _old_master(store, candidate, stage, hostvars)
     document: dict[str, Any] = {

@@ -277,7 +277,7 @@ def test_it_is_done_when_every_host_has_followed_and_nothing_is_held(site: Vars)
     assert plan(unfinished)["stage"] == "moved"
     for path, value in (
         ("imap1.cyrus_readiness.fence", FENCE),
-        ("mx1.cyrus_delivery.held", True),
+        ("mx1.cyrus_delivery.by", "switchover"),
         ("imap3.cyrus_server", {"unreachable": True, "msg": "gone"}),
         ("imap3.cyrus_server.record", record("imap3")),
     ):
