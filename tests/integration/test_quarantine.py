@@ -358,7 +358,7 @@ def test_four_runs(wanted: str) -> None:
     if wanted == "stopped":
         assert refused["channel"]["lag"] is None
         assert "lag is not known" in refused["channel"]["reason"]
-        deaf = module("quarantine", state="present", user="eva")
+        deaf = module("quarantine", channel=CHANNEL, state="present", user="eva")
         assert deaf["failed"]
         assert START in deaf["msg"]
     else:
