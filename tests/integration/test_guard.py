@@ -119,14 +119,15 @@ def status(tmp_path: Path) -> tuple[dict[str, Any], str]:
     return found, run.output
 
 
-def supersede() -> None:
-    """What a change of master that did not reach this one leaves on a peer."""
+def supersede() -> int:
+    """What a change of master that did not reach this one leaves on a peer; its epoch."""
     record = json.loads(lab.ssh(PEER, f"cat {STATE}/role.json").stdout)
-    epoch = record["epoch"] + 1
+    epoch = int(record["epoch"]) + 1
     done = lab.module(
         PEER, "role", store=record["store"], host=PEER, role="master", master=PEER, epoch=epoch
     )
     assert done["changed"], done
+    return epoch
 
 
 @contextmanager
@@ -157,46 +158,46 @@ def reboot() -> None:
     lab.lab("reboot", MASTER)
 
 
-def superseded() -> None:
+def superseded(epoch: int) -> None:
     assert closed()
     record = json.loads(lab.ssh(MASTER, f"cat {STATE}/role.json").stdout)
-    assert (record["role"], record["master"], record["epoch"]) == ("fenced", PEER, 2)
+    assert (record["role"], record["master"], record["epoch"]) == ("fenced", PEER, epoch)
     assert not fence()
     listed = lab.ssh(MASTER, "systemctl list-units --plain --no-legend --all").stdout
     assert "cyrus-replicator@" not in listed
     assert f"cyrus-link@{PEER}" not in listed
     assert "cyrus-link@guard-answer" in listed
-    assert f"{PEER} says that {PEER} is master in epoch 2" in said("alert")
+    assert f"{PEER} says that {PEER} is master in epoch {epoch}" in said("alert")
 
 
 def test_a_superseded_master_serves_nobody_after_a_boot(superseding: None, tmp_path: Path) -> None:
     aside = f"/root/{os.path.basename(DROP_IN)}"
     lab.ssh(MASTER, f"systemctl disable --now cyrus-guard && mv {DROP_IN} {aside}")
-    supersede()
+    epoch = supersede()
     reboot()
     # Plain Cyrus: whoever was master takes writes again.
     lab.until(serves, SERVES_WITHIN, what="an old master that serves")
     lab.ssh(MASTER, f"mv {aside} {DROP_IN} && systemctl enable cyrus-guard")
     reboot()
     lab.until(lambda: guard()["state"] == "superseded", SERVES_WITHIN)
-    superseded()
+    superseded(epoch)
     found, output = status(tmp_path)
-    assert (found["role"], found["epoch"]) == ("fenced", 2)
-    assert found["guard"]["peers"][PEER]["epoch"] == 2
+    assert (found["role"], found["epoch"]) == ("fenced", epoch)
+    assert found["guard"]["peers"][PEER]["epoch"] == epoch
     assert "bring it back with rejoin" in output
     assert found["history"][-1]["what"] == "superseded"
 
 
 def test_a_running_master_that_is_superseded_is_fenced(superseding: None) -> None:
     begin = time.monotonic()
-    supersede()
+    epoch = supersede()
     lab.until(lambda: guard()["state"] == "superseded", FENCED_WITHIN, every=0.1)
     print(f"fenced {time.monotonic() - begin:.1f} s after the call")
-    superseded()
+    superseded(epoch)
     with pytest.raises(ConnectionRefusedError), admin():
         pass
     lab.ssh(MASTER, "systemctl restart cyrus-imapd cyrus-guard")
-    superseded()
+    superseded(epoch)
 
 
 def test_the_master_serves_after_a_boot_when_a_peer_agrees() -> None:
@@ -309,5 +310,5 @@ def test_a_plain_link_answers_the_store_alone(superseding: None) -> None:
     ).replace("ADDRESS", lab.address(MASTER))
     assert '"role": "master"' in lab.ssh(PEER, f'python3 -c "{ask}"').stdout
     assert lab.ssh(MX, f'python3 -c "{ask}"').stdout == "b''\n"
-    supersede()
+    epoch = supersede()
     lab.until(lambda: guard()["state"] == "superseded", FENCED_WITHIN)
