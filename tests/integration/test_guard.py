@@ -310,5 +310,5 @@ def test_a_plain_link_answers_the_store_alone(superseding: None) -> None:
     ).replace("ADDRESS", lab.address(MASTER))
     assert '"role": "master"' in lab.ssh(PEER, f'python3 -c "{ask}"').stdout
     assert lab.ssh(MX, f'python3 -c "{ask}"').stdout == "b''\n"
-    epoch = supersede()
+    supersede()
     lab.until(lambda: guard()["state"] == "superseded", FENCED_WITHIN)
