@@ -12,6 +12,8 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
+from typing import IO
 
 
 def sync_directory(path: str) -> None:
@@ -30,13 +32,14 @@ def overwrite(path: str, text: str, mode: int) -> None:
         stream.write(text)
 
 
-def write(path: str, text: str, mode: int, uid: int = -1, gid: int = -1) -> None:
-    """Write a file beside its place, make it durable and put it there."""
+@contextlib.contextmanager
+def replacing(path: str, mode: int, uid: int = -1, gid: int = -1) -> Iterator[IO[bytes]]:
+    """A stream to a file beside its place, which is made durable and put there at the end."""
     directory = os.path.dirname(path)
     handle, temporary = tempfile.mkstemp(dir=directory, prefix=f".{os.path.basename(path)}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
             stream.flush()
             os.fchown(stream.fileno(), uid, gid)
             os.fchmod(stream.fileno(), mode)
@@ -46,6 +49,12 @@ def write(path: str, text: str, mode: int, uid: int = -1, gid: int = -1) -> None
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
     sync_directory(directory)
+
+
+def write(path: str, text: str, mode: int, uid: int = -1, gid: int = -1) -> None:
+    """Write a file beside its place, make it durable and put it there."""
+    with replacing(path, mode, uid, gid) as stream:
+        stream.write(text.encode("utf-8", "surrogateescape"))
 
 
 def read(path: str) -> str:
