@@ -35,6 +35,8 @@ POINTS = (
     "recorded",
     "configured",
     "reloaded",
+    "secured",
+    "dropped",
 )
 
 _passed: Counter[str] = Counter()
