@@ -37,6 +37,11 @@ def is_ours(mailbox: str) -> bool:
     return mailbox.startswith(_PREFIX)
 
 
+def mailbox_of(channel: str) -> str:
+    """The mailbox of a channel's heartbeat."""
+    return f"{_PREFIX}{channel}"
+
+
 class Beat(NamedTuple):
     """A change that was made: when (seconds since 1970), and the mailbox's HIGHESTMODSEQ by it."""
 
@@ -56,7 +61,7 @@ class Heartbeat:
     """
 
     def __init__(self, session: Callable[[], Session], channel: str) -> None:
-        self.mailbox = f"{_PREFIX}{channel}"
+        self.mailbox = mailbox_of(channel)
         self._session = session
         self._selected: Session | None = None
         self._flagged = False

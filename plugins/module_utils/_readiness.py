@@ -29,6 +29,7 @@ from . import (
     _files,
     _link,
     _peers,
+    _received,
     _role,
     _unreplicated,
 )
@@ -66,6 +67,8 @@ def describe() -> dict[str, Any]:
             "config_directory": lambda: _space(Install.discover().config_directory),
             "certificate": _link_certificate,
             "peers": _ask_peers,
+            "heartbeat": _received.heartbeat,
+            "parity": _received.last_parity,
             "doubt": lambda: _plain(_doubt.read()),
             "activities": _activities,
             "databases": lambda: [asdict(d) for d in _unreplicated.in_use(Install.discover())],

@@ -93,6 +93,18 @@ peers:
   type: dict
   sample:
     imap2: {reached: true, epoch: 3, role: replica, master: imap1, fenced: false, reason: null}
+heartbeat:
+  description:
+    - The newest heartbeat of the master that has come to this replica, by the master's clock; null
+      on other hosts.
+  returned: always
+  type: dict
+  sample: {written: 1793527200, at: "2026-11-01T10:00:00Z"}
+parity:
+  description: The last comparison of this replica with its master; null where none is noted here.
+  returned: always
+  type: dict
+  sample: {in_sync: true, level: summary, started: "2026-11-01T09:00:00Z", epoch: 3}
 doubt:
   description: Since when and why what is on this host may not be whole, null where nothing says so.
   returned: always
