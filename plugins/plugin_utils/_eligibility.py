@@ -9,7 +9,7 @@ What could not be found out is a reason as well. The real run and the check ask 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,7 +171,12 @@ def _peers(facts: Facts) -> Iterator[str]:
 
 
 def _activities(facts: Facts) -> Iterator[str]:
-    for name, answer in sorted(facts.readiness.items()):
+    yield from activities(facts.readiness)
+
+
+def activities(readiness: Mapping[str, Answer]) -> Iterator[str]:
+    """What is under way on some hosts."""
+    for name, answer in sorted(readiness.items()):
         if answer.get("activities") is None:
             yield f"what is under way on {name} is not known: {_why(answer, 'activities')}"
         yield from (f"{name}: {activity}" for activity in answer.get("activities") or ())
@@ -196,23 +201,25 @@ def _layouts(facts: Facts) -> Iterator[str]:
 
 def _space(facts: Facts) -> Iterator[str]:
     for name in (facts.candidate, facts.master):
-        answer = facts.readiness.get(name, {})
-        places = {
-            f"partition {key}": value for key, value in (answer.get("partitions") or {}).items()
-        }
-        places["the configuration directory"] = answer.get("config_directory")
-        for what, place in places.items():
-            if not place or place.get("free_bytes") is None or not place.get("total_bytes"):
-                yield f"how much room {what} of {name} has is not known"
-                continue
-            percent = 100 * place["free_bytes"] / place["total_bytes"]
-            if percent < facts.limits.free_percent:
-                yield (
-                    f"{what} of {name} has {percent:.1f} % left, cyrus_min_free asks for "
-                    f"{facts.limits.free_percent:g} %: make room"
-                )
-        if answer.get("read_only") is not False:
-            yield f"{name} can't write to its state directory: mount it writable, make room"
+        yield from room(name, facts.readiness.get(name, {}), facts.limits.free_percent)
+
+
+def room(name: str, answer: Answer, free_percent: float) -> Iterator[str]:
+    """Whether there is room on a host."""
+    places = {f"partition {key}": value for key, value in (answer.get("partitions") or {}).items()}
+    places["the configuration directory"] = answer.get("config_directory")
+    for what, place in places.items():
+        if not place or place.get("free_bytes") is None or not place.get("total_bytes"):
+            yield f"how much room {what} of {name} has is not known"
+            continue
+        percent = 100 * place["free_bytes"] / place["total_bytes"]
+        if percent < free_percent:
+            yield (
+                f"{what} of {name} has {percent:.1f} % left, cyrus_min_free asks for "
+                f"{free_percent:g} %: make room"
+            )
+    if answer.get("read_only") is not False:
+        yield f"{name} can't write to its state directory: mount it writable, make room"
 
 
 def _certificates(facts: Facts) -> Iterator[str]:
@@ -228,14 +235,19 @@ def _certificates(facts: Facts) -> Iterator[str]:
 
 
 def _deliveries(facts: Facts) -> Iterator[str]:
-    for host, answer in sorted(facts.deliveries.items()):
+    yield from deliveries(facts.deliveries, (None, "switchover"))
+
+
+def deliveries(answers: Mapping[str, Answer], holders: Collection[str | None]) -> Iterator[str]:
+    """Why deliveries can't be held on some hosts; `holders` are those who may hold them already."""
+    for host, answer in sorted(answers.items()):
         if answer.get("unreachable"):
             yield f"{host} of cyrus_mta can't be reached: {_said(answer)}"
         elif answer.get("failed") or answer.get("reason"):
             yield f"{host}: {answer.get('reason') or _said(answer)}"
         elif not answer.get("running"):
             yield f"{host}: its mail server does not run: start it"
-        if answer.get("by") not in (None, "switchover"):
+        if answer.get("by") not in holders:
             yield (
                 f"{host}: deliveries are held by {answer['by']} since {answer['since']}: "
                 "release them first"

@@ -1,0 +1,426 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a failover has to do, by what the hosts that are left answered, and all reasons against it.
+
+How far it is follows from the hosts alone. Until the new master's record is written nothing is
+settled; from then on it goes forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ansible_collections.mailops.cyrus.plugins.module_utils._store import channel_name
+
+from . import _eligibility, _ranking, _switchover
+from ._eligibility import Answer
+from ._stores import Host, HostVars, Store, of_host, stores
+
+BY = "failover"
+# In which the guard of a host whose lease is over notices that and fences.
+MARGIN = 10.0
+_CLIENT_PORTS = (24, 110, 143, 993, 995, 4190)
+_CONTROLLER = "the controller"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the administrator said, and what the site allows."""
+
+    candidate: str
+    confirm: str
+    absent: tuple[str, ...]
+    loss: str
+    powered_off: str
+    hook: bool
+    free_percent: float
+    mtas: tuple[str, ...]
+    holds: bool
+    traffic: tuple[str, ...]
+
+    @classmethod
+    def of(cls, given: Answer) -> Options:
+        return cls(
+            str(given["candidate"]),
+            str(given["confirm"]),
+            tuple(given["absent"]),
+            str(given["loss"]),
+            str(given["powered_off"]),
+            bool(given["hook"]),
+            float(given["free_percent"]),
+            tuple(given["mtas"]),
+            bool(given["holds"]),
+            tuple(given["traffic"]),
+        )
+
+
+def plan(hostvars: HostVars, hosts: Iterable[str], options: Answer) -> Answer:
+    """Who takes over from whom, how far that is, how the old master is kept from serving, and all
+    reasons against it."""
+    return _Case(hostvars, stores(hostvars, hosts)[0], Options.of(options)).document()
+
+
+class _Case:
+    """One store, and what its hosts said."""
+
+    def __init__(self, hostvars: HostVars, store: Store, options: Options) -> None:
+        self.hostvars, self.store, self.options = hostvars, store, options
+        records = [host.record for host in store.hosts if host.record]
+        self.epoch = max((record.epoch for record in records), default=0)
+        self.masters = sorted({r.master for r in records if r.epoch == self.epoch})
+        self.master = self.masters[0] if len(self.masters) == 1 else ""
+        self.stage = self._stage()
+        self.old = self._old()
+        self.others = [host for host in store.hosts if host.name != self.old]
+        self.names = [host.name for host in self.others]
+        self.alive = [name for name in self.names if not self._unreachable(name)]
+        self.mtas = [mta for mta in options.mtas if not self._unreachable(mta)]
+        self.watchers = [*self.alive, *self.mtas]
+        self.standings = [
+            _ranking.Standing.of(host.name, self._said(host.name, "readiness"))
+            for host in self.others
+            if self._is_replica(host)
+        ]
+
+    def document(self) -> Answer:
+        candidate = self.options.candidate
+        held = self.mtas if self.options.holds else []
+        return {
+            "store": self.store.name,
+            "stage": self.stage,
+            "from": self.old,
+            "to": candidate,
+            "epoch": self.epoch + (1 if self.stage == "start" else 0),
+            "hosts": self.alive,
+            "probed": [name for name in self.alive if name == candidate],
+            "others": [
+                host.name
+                for host in self.others
+                if host.name != candidate and host.record and host.record.role == "replica"
+            ],
+            "absent": [n for n in [*self.names, *self.options.mtas] if self._gone(n)],
+            "mtas": held,
+            "client": next(iter([*held, *self.alive]), candidate),
+            "yields": candidate if self._unreachable(self.old) else self.old,
+            "channels": {host.name: channel_name(host.name) for host in self.store.hosts},
+            "held": [mta for mta in held if self._said(mta, "delivery").get("by") == BY],
+            "fenced": self._fenced(candidate),
+            "fences": [n for n in (self.old, candidate) if self._fenced(n)],
+            "way": self.way() if self.stage == "start" else "settled",
+            "wait": self._lease() + MARGIN,
+            "addresses": self._addresses(),
+            "ports": self._ports(),
+            "watchers": self.watchers,
+            "standings": [s.lines() for s in _ranking.ranked(self.standings)],
+            "backlog": list(self._backlog()),
+            "reasons": list(dict.fromkeys(self._reasons())),
+        }
+
+    # -- how far it is
+
+    def _stage(self) -> str:
+        """`start`: the candidate is no master yet. `moved`: its record says that it is, by a
+        failover that has not come to its end. `done`: there is nothing to do."""
+        candidate = self.options.candidate
+        if not candidate or self.master != candidate or not self._is_master(candidate):
+            return "start"
+        noted = [
+            entry
+            for entry in self._history()
+            if (entry.get("what"), entry.get("epoch")) == (BY, self.epoch)
+        ]
+        ended = any("seconds" in entry and entry["outcome"] == "done" for entry in noted)
+        held = any(self._said(m, "delivery").get("by") == BY for m in self.options.mtas)
+        if self._fenced(candidate) or held or (noted and not ended):
+            return "moved"
+        return "done"
+
+    def _old(self) -> str:
+        if self.stage == "start":
+            return self.master
+        noted = (
+            str(entry["from"])
+            for entry in self._history()
+            if entry.get("epoch") == self.epoch
+            and entry.get("from") not in (None, self.options.candidate)
+        )
+        others = [h for h in self.store.hosts if h.name != self.options.candidate]
+        gone = [host.name for host in others if host.trouble]
+        return next(noted, (gone or [host.name for host in others])[0])
+
+    def _history(self) -> Iterator[Answer]:
+        for host in self.store.hosts:
+            yield from self._said(host.name, "server").get("history") or ()
+
+    # -- the old master
+
+    def way(self) -> str:
+        """How it is made sure that the old master serves nobody: `fence` over ssh, the site's
+        `hook`, `off` by the administrator's word, the guard's `lease`, or `none`."""
+        if not self._unreachable(self.old):
+            return "fence"
+        if self.options.hook:
+            return "hook"
+        if self.options.powered_off == self.old:
+            return "off"
+        return "none" if any(self._no_lease()) else "lease"
+
+    def _no_lease(self) -> Iterator[str]:
+        """Why silence for the time of the lease would not prove that it has fenced itself."""
+        variables = of_host(self.hostvars, self.old)
+        known = {self._address(mta) for mta in self.options.mtas}
+        seen = set(variables.get("cyrus_guard_delivery_hosts", known))
+        if self._lease() <= 0 or not seen:
+            yield "its guard has no lease"
+        elif str(variables.get("cyrus_guard_alone", "wait")) == "serve":
+            yield "its guard lets it serve alone after a boot (cyrus_guard_alone)"
+        for name in [n for n in [*self.names, *self.options.mtas] if self._gone(n)]:
+            yield f"it may see {name}, which can't be asked, and go on serving"
+        for address in sorted(seen - known):
+            yield f"it may see the delivery host {address}, which can't be asked"
+
+    def _lease(self) -> float:
+        return float(of_host(self.hostvars, self.old).get("cyrus_guard_lease", 120))
+
+    def _serves(self) -> bool:
+        """Whether the old master takes clients, as anybody has seen, itself included."""
+        signs = self._said(self.old, "liveness").get("signs") or []
+        return not self._unreachable(self.old) and any(
+            sign["sign"] == "accepts" and sign["port"] in _CLIENT_PORTS for sign in signs
+        )
+
+    def _addresses(self) -> list[str]:
+        variables = of_host(self.hostvars, self.old)
+        found = [self._address(self.old), variables.get("cyrus_link_address")]
+        found += list(variables.get("cyrus_service_addresses") or ())
+        return list(dict.fromkeys(str(address) for address in found if address))
+
+    def _ports(self) -> list[int]:
+        variables = of_host(self.hostvars, self.old)
+        numbers = {
+            int(variables.get(name, default))
+            for name, default in (
+                ("ansible_port", 22),
+                ("cyrus_client_port", 143),
+                ("cyrus_link_port", 2015),
+                ("cyrus_link_admin_port", 2016),
+                ("cyrus_guard_port", 2017),
+            )
+        }
+        return sorted(numbers | set(_CLIENT_PORTS))
+
+    def _backlog(self) -> Iterator[str]:
+        """What the old master itself says has not been sent, where it can be asked."""
+        for channel in self._said(self.old, "channels").get("channels") or ():
+            waiting = (channel.get("backlog") or {}).get("entries")
+            count = "an unknown number of" if waiting is None else str(waiting)
+            yield f"{self.old}: {count} events wait for {channel['replica']}"
+            for entry in channel.get("quarantine") or ():
+                yield (
+                    f"{self.old}: {entry['scope']} {entry['name']} is in quarantine of channel "
+                    f"{channel['name']}"
+                )
+
+    # -- reasons
+
+    def _reasons(self) -> Iterator[str]:
+        if self.stage == "done":
+            return
+        if self.options.confirm != self.store.name:
+            yield f"say that you mean store {self.store.name}: -e cyrus_confirm={self.store.name}"
+        if not self.master:
+            yield self._no_master()
+            return
+        if self.stage == "start" and self.master == self.options.candidate:
+            yield (
+                f"{self.master} is to be master of epoch {self.epoch} and is not yet: run "
+                f"switchover again, -e cyrus_candidate={self.master}, which goes on from there"
+            )
+            return
+        yield from self._candidate()
+        yield from self._absent()
+        if self.stage == "start":
+            yield from self._old_master()
+        if self.options.holds:
+            said = {mta: self._said(mta, "delivery", failed=True) for mta in self.mtas}
+            yield from _eligibility.deliveries(said, (None, "switchover", BY))
+        yield from self.options.traffic
+
+    def _no_master(self) -> str:
+        if self.masters:
+            return (
+                f"the hosts of store {self.store.name} name {' and '.join(self.masters)} as master "
+                f"of epoch {self.epoch}: see which of them is right, and correct the records"
+            )
+        said = "; ".join(host.trouble or f"{host.name} has no role record" for host in self.others)
+        return f"nobody says who is master of store {self.store.name}: {said}"
+
+    def _candidate(self) -> Iterator[str]:
+        name = self.options.candidate
+        names = [s.host for s in _ranking.ranked(self.standings)]
+        if not name:
+            first = f", the first has most: {', '.join(names)}" if names else ""
+            yield f"name the host that is to become master, -e cyrus_candidate=HOST{first}"
+            return
+        host = next((host for host in self.store.hosts if host.name == name), None)
+        if host is None or host.trouble or host.record is None:
+            yield (host.trouble if host else None) or f"{name} has no role record: run setup"
+            return
+        readiness = self._said(name, "readiness")
+        fence = readiness.get("fence")
+        if fence and fence["by"] != BY:
+            yield f"{name} is fenced by {fence['by']} since {fence['since']}: {fence['reason']}"
+        if self.stage != "start":
+            return
+        if not self._is_replica(host):
+            yield (
+                f"{name} is {host.record.role} in epoch {host.record.epoch}, and the store is in "
+                f"epoch {self.epoch}: it has missed a change of master, take another one"
+            )
+            return
+        if not readiness:
+            yield f"{name} did not say whether it is ready"
+            return
+        less = _ranking.behind(self.standings, name)
+        if less and self.options.loss != name:
+            yield f"{less}: take the better one, or accept that with -e cyrus_accept_loss={name}"
+        yield from _eligibility.room(name, readiness, self.options.free_percent)
+        yield from _eligibility.activities({name: readiness})
+
+    def _absent(self) -> Iterator[str]:
+        for name in [*self.names, *self.options.mtas]:
+            if self._unreachable(name) and not self._gone(name) and name != self.options.candidate:
+                yield (
+                    f"{name} can't be reached, so it can't say whether it sees {self.old}: bring "
+                    f"it back, or go on without it, -e '{{cyrus_accept_absent: [{name}]}}'"
+                )
+        for host in self.others:
+            if host.trouble and not self._unreachable(host.name):
+                yield host.trouble
+
+    def _old_master(self) -> Iterator[str]:
+        if self._serves():
+            yield (
+                f"{self.old} is alive and serves clients: use switchover; where that is not "
+                f"possible, stop Cyrus on {self.old} and run failover again"
+            )
+        if not self._unreachable(self.old) or self.options.hook:
+            return
+        yield from seen(self.hostvars, self.old, self.watchers)
+        if self.way() == "none":
+            yield (
+                f"{self.old} can't be reached, and nothing proves that it is off "
+                f"({'; '.join(self._no_lease())}): let cyrus_fence_hook switch it off, or do that "
+                f"yourself and say so with -e cyrus_powered_off={self.old}"
+            )
+
+    # -- what they said
+
+    def _is_master(self, name: str) -> bool:
+        return any(
+            (host.record.role, host.record.epoch) == ("master", self.epoch)
+            for host in self.store.hosts
+            if host.name == name and host.record
+        )
+
+    def _is_replica(self, host: Host) -> bool:
+        record = host.record
+        return record is not None and (record.role, record.epoch) == ("replica", self.epoch)
+
+    def _said(self, host: str, what: str, failed: bool = False) -> Answer:
+        found: Answer = of_host(self.hostvars, host).get(f"cyrus_{what}") or {}
+        bad = found.get("unreachable") or found.get("failed") or found.get("skipped")
+        return {} if bad and not failed else found
+
+    def _unreachable(self, host: str) -> bool:
+        asked = ("server", "delivery", "liveness")
+        return any(self._said(host, what, failed=True).get("unreachable") for what in asked)
+
+    def _gone(self, host: str) -> bool:
+        """Whether a host can't be reached and the administrator goes on without it."""
+        return host in self.options.absent and self._unreachable(host)
+
+    def _fenced(self, host: str) -> bool:
+        return (self._said(host, "server").get("fence") or {}).get("by") == BY
+
+    def _address(self, host: str) -> str:
+        return str(of_host(self.hostvars, host).get("ansible_host", host))
+
+
+def seen(hostvars: HostVars, old: str, watchers: Iterable[str]) -> list[str]:
+    """Who gets an answer from the old master, or can't say; none where nobody does."""
+    found = []
+    watchers = list(watchers)
+    for name in watchers:
+        found += _seen(name, old, of_host(hostvars, name).get("cyrus_liveness") or {})
+    here = next((of_host(hostvars, n).get("cyrus_liveness_here") for n in watchers), None)
+    return found + _seen(_CONTROLLER, old, here or {})
+
+
+def _seen(watcher: str, old: str, said: Answer) -> list[str]:
+    if "alive" not in said:
+        why = " ".join(str(said.get("msg") or "no answer").split())
+        return [f"{watcher} does not say whether it sees {old}: {why}"]
+    if said["alive"]:
+        ports = sorted({f"port {s['port']} {s['sign']}" for s in said["signs"]})
+        return [
+            f"{old} is alive, {watcher} sees it ({', '.join(ports)}): switch it off, or let "
+            "cyrus_fence_hook do that"
+        ]
+    return [f"{watcher}: {reason}" for reason in said["unknown"]]
+
+
+_WAYS = {
+    "fence": "it is fenced over ssh",
+    "hook": "cyrus_fence_hook switches it off",
+    "off": "it is off, as you say",
+    "none": "nothing proves that it is off",
+    "settled": "it has lost the role",
+}
+
+
+def lines(plan_: Answer) -> list[str]:
+    """What is going to be done, and how much may be missing, for people."""
+    if plan_["stage"] == "done":
+        return [f"store {plan_['store']}: {plan_['to']} is master, epoch {plan_['epoch']}"]
+    verb = "goes on" if plan_["stage"] == "moved" or plan_["fences"] else "begins"
+    to = plan_["to"] or "nobody yet"
+    found = [
+        f"store {plan_['store']}: {plan_['from'] or 'nobody'} is given up and the role of master "
+        f"goes to {to}, epoch {plan_['epoch']}; the failover {verb}"
+    ]
+    lease = f"nobody may see it for {plan_['wait']:g} s, in which its guard fences it"
+    found.append(f"  {plan_['from']}: {_WAYS.get(plan_['way'], lease)}")
+    found += [f"  {line}" for standing in plan_["standings"] for line in standing]
+    found += [f"  {line}" for line in plan_["backlog"]]
+    if plan_["others"]:
+        found.append(f"  follows then: {', '.join(plan_['others'])}")
+    if plan_["absent"]:
+        found.append(f"  goes without: {', '.join(plan_['absent'])}")
+    if plan_["mtas"]:
+        found.append(f"  deliveries wait on {', '.join(plan_['mtas'])}")
+    return found + [f"  ! {reason}" for reason in plan_["reasons"]]
+
+
+def report(
+    hostvars: HostVars, plan_: Answer, marks: Sequence[Answer], troubled: Sequence[str]
+) -> list[str]:
+    """What was done, for people, and what comes next."""
+    took = ", ".join(f"{p} {spent:g} s" for p, spent in _switchover.seconds(marks).items())
+    if troubled:
+        return [f"store {plan_['store']}: the failover is not done ({took})"]
+    found = [f"store {plan_['store']}: {plan_['to']} is master, epoch {plan_['epoch']} ({took})"]
+    base = of_host(hostvars, plan_["to"]).get("cyrus_base") or {}
+    if base.get("path"):
+        found.append(
+            f"  {plan_['to']} keeps what it had then, {base['users']} users and "
+            f"{base['messages']} messages, in {base['path']}"
+        )
+    found.append(
+        f"  {plan_['from']} may hold mail that nobody else has: bring it back with rejoin, and "
+        "change nothing on its disk before"
+    )
+    return found

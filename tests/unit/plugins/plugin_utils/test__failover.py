@@ -1,0 +1,295 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a failover makes of what the hosts that are left answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.mailops.cyrus.plugins.plugin_utils import _failover
+
+Vars = dict[str, dict[str, Any]]
+NOW = 1793527200.0  # 2026-11-01T10:00:00Z
+GONE = {"unreachable": True, "msg": "No route to host"}
+SILENT = {"alive": False, "signs": [], "unknown": []}
+ALIVE = {
+    "alive": True,
+    "signs": [{"address": "198.51.100.11", "port": 24, "sign": "accepts"}],
+    "unknown": [],
+}
+
+
+def record(host: str, master: str = "imap1", epoch: int = 3) -> dict[str, Any]:
+    return {
+        "store": "store1",
+        "host": host,
+        "role": "master" if host == master else "replica",
+        "master": master,
+        "epoch": epoch,
+        "since": "2026-11-01T09:00:00Z",
+    }
+
+
+def server(host: str, **changed: Any) -> dict[str, Any]:
+    found = {"installed": True, "version": "3.6.1", "record": record(host), "history": []}
+    return {**found, "fence": None, **changed}
+
+
+def readiness(written: float) -> dict[str, Any]:
+    room = {"path": "/var/spool/cyrus", "free_bytes": 50, "total_bytes": 100}
+    return {
+        "fence": None,
+        "partitions": {"default": room},
+        "config_directory": room,
+        "activities": [],
+        "read_only": False,
+        "clock": NOW,
+        "heartbeat": {"written": written, "at": f"at {written:.0f}"},
+        "parity": None,
+        "doubt": None,
+        "unknown": {},
+    }
+
+
+@pytest.fixture
+def site() -> Vars:
+    """The master is gone, and nobody sees it."""
+    found: Vars = {}
+    for number, host in enumerate(("imap1", "imap2", "imap3"), 11):
+        found[host] = {
+            "cyrus_store": "store1",
+            "ansible_host": f"198.51.100.{number}",
+            "cyrus_server": server(host),
+            "cyrus_readiness": readiness(NOW - 35),
+            "cyrus_liveness": SILENT,
+            "cyrus_liveness_here": SILENT,
+        }
+    for what in ("server", "readiness", "liveness"):
+        found["imap1"][f"cyrus_{what}"] = GONE
+    found["mx1"] = {
+        "ansible_host": "198.51.100.21",
+        "cyrus_delivery": {"running": True, "held": False, "by": None, "reason": None},
+        "cyrus_liveness": SILENT,
+        "cyrus_liveness_here": SILENT,
+    }
+    return found
+
+
+OPTIONS: dict[str, Any] = {
+    "candidate": "imap2",
+    "confirm": "store1",
+    "absent": [],
+    "loss": "",
+    "powered_off": "",
+    "hook": False,
+    "free_percent": "5",
+    "mtas": ["mx1"],
+    "holds": True,
+    "traffic": [],
+}
+
+
+def plan(site: Vars, **options: Any) -> dict[str, Any]:
+    hosts = ["imap1", "imap2", "imap3"]
+    return dict(_failover.plan(site, hosts, {**OPTIONS, **options}))
+
+
+def said(site: Vars, **options: Any) -> str:
+    return "; ".join(plan(site, **options)["reasons"])
+
+
+def test_a_master_that_nobody_sees_is_waited_for(site: Vars) -> None:
+    found = plan(site)
+    assert found["reasons"] == []
+    assert (found["stage"], found["from"], found["to"], found["epoch"]) == (
+        *("start", "imap1", "imap2"),
+        4,
+    )
+    assert (found["way"], found["wait"]) == ("lease", 130.0)
+    assert (found["others"], found["watchers"]) == (["imap3"], ["imap2", "imap3", "mx1"])
+    assert found["addresses"] == ["198.51.100.11"]
+    assert {22, 143, 2017} <= set(found["ports"])
+    text = "\n".join(_failover.lines(found))
+    assert "nobody may see it for 130 s" in text
+    assert "imap2: has all up to about at 1793527165, 35 s ago" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"confirm": "store2"}, "-e cyrus_confirm=store1"),
+        ({"candidate": ""}, "the first has most: imap2, imap3"),
+        ({"traffic": ["the name server is silent"]}, "the name server is silent"),
+    ],
+)
+def test_what_the_administrator_has_to_say(
+    site: Vars, options: dict[str, Any], reason: str
+) -> None:
+    assert reason in said(site, **options)
+
+
+def test_who_sees_it_is_named(site: Vars) -> None:
+    site["mx1"]["cyrus_liveness"] = ALIVE
+    assert "imap1 is alive, mx1 sees it (port 24 accepts)" in said(site)
+    assert said(site, hook=True) == ""
+    assert plan(site, hook=True)["way"] == "hook"
+    assert "mx1 sees it" in said(site, powered_off="imap1")
+
+
+def test_who_can_not_say_is_named(site: Vars) -> None:
+    site["imap3"]["cyrus_liveness"] = {"failed": True, "msg": "no python"}
+    assert "imap3 does not say whether it sees imap1: no python" in said(site)
+    site["imap3"]["cyrus_liveness"] = {**SILENT, "unknown": ["x can't be tried"]}
+    assert "imap3: x can't be tried" in said(site)
+
+
+@pytest.mark.parametrize("host", ["imap3", "mx1"])
+def test_a_host_that_is_gone_has_to_be_named_and_ends_the_lease(site: Vars, host: str) -> None:
+    site[host]["cyrus_liveness"] = GONE
+    site[host]["cyrus_server" if host == "imap3" else "cyrus_delivery"] = GONE
+    site[host].pop("cyrus_readiness", None)
+    assert f"{host} can't be reached" in said(site)
+    assert f"it may see {host}" in said(site, absent=[host])
+    found = plan(site, absent=[host], powered_off="imap1")
+    assert found["reasons"] == []
+    assert (found["way"], found["absent"]) == ("off", [host])
+    assert host not in [*found["watchers"], *found["mtas"], *found["hosts"]]
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"cyrus_guard_lease": 0}, "its guard has no lease"),
+        ({"cyrus_guard_delivery_hosts": []}, "its guard has no lease"),
+        ({"cyrus_guard_alone": "serve"}, "serve alone"),
+        ({"cyrus_guard_delivery_hosts": ["192.0.2.1"]}, "delivery host 192.0.2.1"),
+    ],
+)
+def test_without_a_lease_silence_proves_nothing(
+    site: Vars, variables: dict[str, Any], reason: str
+) -> None:
+    site["imap1"].update(variables)
+    assert reason in said(site)
+    assert said(site, hook=True) == said(site, powered_off="imap1") == ""
+
+
+def alive(site: Vars) -> None:
+    site["imap1"]["cyrus_server"] = server("imap1")
+    site["imap1"]["cyrus_readiness"] = readiness(NOW)
+    for host in ("imap1", "imap2", "imap3", "mx1"):
+        site[host]["cyrus_liveness"] = ALIVE
+
+
+def test_a_master_that_serves_is_for_switchover(site: Vars) -> None:
+    alive(site)
+    assert "use switchover" in said(site)
+
+
+def test_a_master_that_can_be_fenced_is(site: Vars) -> None:
+    alive(site)
+    site["imap1"]["cyrus_liveness"] = SILENT
+    site["imap1"]["cyrus_channels"] = {
+        "channels": [
+            {
+                "name": "imap2",
+                "replica": "imap2",
+                "backlog": {"entries": 7},
+                "quarantine": [{"scope": "mailbox", "name": "user.anna"}],
+            }
+        ]
+    }
+    found = plan(site)
+    assert (found["reasons"], found["way"], found["yields"]) == ([], "fence", "imap1")
+    text = "\n".join(_failover.lines(found))
+    assert "7 events wait for imap2" in text
+    assert "user.anna is in quarantine" in text
+
+
+def test_a_worse_candidate_is_accepted_by_name(site: Vars) -> None:
+    site["imap3"]["cyrus_readiness"] = readiness(NOW - 5)
+    assert "imap2 has less than imap3" in said(site)
+    assert said(site, loss="imap2") == ""
+    assert said(site, candidate="imap3") == ""
+    assert "the first has most: imap3, imap2" in said(site, candidate="")
+    site["imap3"]["cyrus_readiness"]["heartbeat"] = None
+    site["imap3"]["cyrus_readiness"]["unknown"] = {"heartbeat": "no answer"}
+    assert "it is not known how much imap3 has: no answer" in said(site, candidate="imap3")
+
+
+def test_the_candidate_has_to_be_fit(site: Vars) -> None:
+    site["imap2"]["cyrus_readiness"].update(
+        fence={"by": "administrator", "since": "now", "reason": "work"},
+        activities=["a backup is under way"],
+        read_only=True,
+    )
+    for reason in ("fenced by administrator", "a backup is under way", "can't write"):
+        assert reason in said(site)
+    site["imap2"]["cyrus_server"] = server("imap2", record=record("imap2", epoch=2))
+    assert "it has missed a change of master" in said(site)
+    site["imap2"]["cyrus_server"] = server("imap2", record=None)
+    assert "imap2 has no role record" in said(site)
+
+
+def test_deliveries_that_another_holds_are_left(site: Vars) -> None:
+    delivery = site["mx1"]["cyrus_delivery"]
+    delivery.update(held=True, since="now", by="administrator")
+    assert "held by administrator" in said(site)
+    delivery["by"] = "switchover"
+    assert said(site) == ""
+    delivery["by"] = "failover"
+    assert plan(site)["held"] == ["mx1"]
+
+
+def test_nobody_knows_the_master(site: Vars) -> None:
+    for host in ("imap2", "imap3"):
+        site[host]["cyrus_server"] = server(host, record=None)
+    assert "nobody says who is master" in said(site)
+    site["imap2"]["cyrus_server"] = server("imap2")
+    site["imap3"]["cyrus_server"] = server("imap3", record=record("imap3", "imap9"))
+    assert "name imap1 and imap9 as master" in said(site)
+
+
+def moved(site: Vars) -> None:
+    entry = {"what": "failover", "from": "imap1", "to": "imap2", "epoch": 4, "outcome": "done"}
+    fence = {"by": "failover", "since": "now", "reason": "x"}
+    site["imap2"]["cyrus_server"] = server(
+        "imap2", record=record("imap2", "imap2", 4), history=[entry], fence=fence
+    )
+
+
+def test_behind_the_record_it_goes_forward(site: Vars) -> None:
+    moved(site)
+    site["imap1"]["cyrus_server"] = server("imap1")
+    found = plan(site)
+    assert (found["stage"], found["from"], found["epoch"], found["fenced"]) == (
+        *("moved", "imap1"),
+        *(4, True),
+    )
+    assert (found["reasons"], found["way"]) == ([], "settled")
+    site["imap2"]["cyrus_server"]["fence"] = None
+    assert plan(site)["stage"] == "moved"
+    ended = {**site["imap2"]["cyrus_server"]["history"][0], "seconds": {}}
+    site["imap2"]["cyrus_server"]["history"].append(ended)
+    assert plan(site, confirm="")["stage"] == "done"
+    assert _failover.lines(plan(site)) == ["store store1: imap2 is master, epoch 4"]
+
+
+def test_an_unfinished_switchover_is_switchovers(site: Vars) -> None:
+    for host in ("imap2", "imap3"):
+        told = {**record(host, "imap2", 4), "role": "replica"}
+        site[host]["cyrus_server"] = server(host, record=told)
+    assert "run switchover again" in said(site)
+
+
+def test_the_report_says_what_comes_next(site: Vars) -> None:
+    found = plan(site)
+    site["imap2"]["cyrus_base"] = {"path": "/x/base.gz", "users": 2, "messages": 5}
+    marks = [{"phase": "begin", "at": 1.0}, {"phase": "fence", "at": 3.5}]
+    told = "\n".join(_failover.report(site, found, marks, []))
+    assert "imap2 is master, epoch 4 (fence 2.5 s)" in told
+    assert "2 users and 5 messages, in /x/base.gz" in told
+    assert "rejoin" in told
+    assert "not done" in _failover.report(site, found, marks, ["x"])[0]
