@@ -33,7 +33,8 @@ _TOKEN = re.compile(
     rb"|(?P<atom>[^\x00-\x20\x7f()\"{%]+)"
 )
 _UNESCAPE = re.compile(rb'\\(["\\])')
-_ATOM = re.compile(r"[^\x00-\x20\x7f-\U0010ffff()\"{}%*\\\]]+\Z")
+# A flag is a word behind a backslash.
+_ATOM = re.compile(r"\\?[^\x00-\x20\x7f-\U0010ffff()\"{}%*\\\]]+\Z")
 
 
 class FormatError(ReplicationError):

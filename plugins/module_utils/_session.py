@@ -18,7 +18,7 @@ import base64
 import hashlib
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -45,6 +45,9 @@ _PLAIN_RECORD = re.compile(
 )
 
 
+# What a message's file looks like in an answer; its bytes follow.
+_FILE = re.compile(rb"\* MESSAGE %\{[^ ]+ [0-9a-f]{40} (\d+)\}")
+
 # A listed name that needs no parsing, which is most of them.
 _PLAIN_LISTED = re.compile(rb'LIST \([^()"{]*\) "(.)" ([A-Za-z0-9/._-]+)\Z')
 
@@ -66,6 +69,15 @@ class FullMailbox:
         self.refusal = refusal
         self.head = head
         self.records = records
+
+
+@dataclass(frozen=True)
+class Download:
+    """A message's bytes, which must be read to their end, or why there are none."""
+
+    refusal: str | None
+    size: int
+    pieces: Iterator[bytes]
 
 
 class Session:
@@ -167,6 +179,59 @@ class Session:
         self._send_line(text)
         return self._answer()
 
+    def apply(self, what: str, value: _dlist.Value, verb: str = "APPLY") -> str | None:
+        """Has the server take a change, or with the verb RESTORE add to what it has; why it did
+        not, if so."""
+        self._wire.send(self._verb(verb) + f" {what} ".encode() + _dlist.serialise(value) + b"\r\n")
+        return self._completion()
+
+    def upload(self, partition: str, guid: str, size: int, pieces: Iterable[bytes]) -> str | None:
+        """Hands over a message for the changes that follow in this session; why it was not taken,
+        if so. Then the session is of no further use, as the server may take its lines for commands.
+        """
+        place = f" MESSAGE (%{{{partition} {guid} {size}}}\r\n"
+        self._wire.send(self._verb("APPLY") + place.encode())
+        for piece in pieces:
+            self._wire.send(piece)
+        self._wire.send(b")\r\n")
+        return self._completion()
+
+    def restart(self) -> None:
+        """The server drops what was uploaded."""
+        self._wire.send(self._verb("RESTART") + b"\r\n")
+        refusal = self._completion()
+        if refusal is not None:
+            raise self._wire.error(f"does not begin anew: {refusal}")
+
+    def download(self, box: Mapping[str, str], uid: int, guid: str) -> Download:
+        """A message's file, by the fields of the mailbox that it is in."""
+        where: dict[str, _dlist.Value] = {
+            "MBOXNAME": box["MBOXNAME"],
+            "PARTITION": box["PARTITION"],
+            "UNIQUEID": box["UNIQUEID"],
+            "GUID": guid,
+            "UID": str(uid),
+        }
+        self._wire.send(self._verb("GET") + b" FETCH " + _dlist.serialise(where) + b"\r\n")
+        line = self._wire.line()
+        if not line.startswith(b"* MESSAGE "):
+            return Download(self._refusal(line) or "nothing is told", 0, iter(()))
+        file = _FILE.fullmatch(line)
+        if file is None:
+            self._completion()
+            return Download("the file is not what the index says", 0, iter(()))
+        size = int(file.group(1))
+        return Download(None, size, self._downloaded(size))
+
+    def _downloaded(self, size: int) -> Iterator[bytes]:
+        yield from self._wire.pieces(size)
+        if self._wire.line() != b"" or self._completion() is not None:
+            raise self._wire.error("breaks the protocol behind a message")
+
+    def _verb(self, verb: str) -> bytes:
+        self._tag += 1
+        return (f"S{self._tag} SYNC{verb}" if self._embedded else verb).encode()
+
     def resubscribe(self, user: str, mailbox: str) -> str | None:
         """Subscribes a user to a mailbox and takes it back (csync only); why that could not be
         stored, if so."""
@@ -224,9 +289,7 @@ class Session:
             self._wire.send(b"".join(lines))
 
     def _request_line(self, request: str) -> bytes:
-        self._tag += 1
-        command = f"S{self._tag} SYNCGET" if self._embedded else "GET"
-        return (f"{command} {request}\r\n").encode("utf-8", "surrogateescape")
+        return self._verb("GET") + f" {request}\r\n".encode("utf-8", "surrogateescape")
 
     def _send_line(self, command: str) -> None:
         self._tag += 1

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from . import _dlist
@@ -164,6 +165,16 @@ class Wire:
             search = end + 1 + int(literal.group(1))
             while len(self._buffer) < search:
                 begin, search = self._fill(begin, search)
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """So many bytes as they come, in pieces, all of which have to be taken."""
+        while size:
+            if self._pos >= len(self._buffer):
+                self._fill(self._pos, self._pos)
+            piece = bytes(self._buffer[self._pos : self._pos + size])
+            self._pos += len(piece)
+            size -= len(piece)
+            yield piece
 
     def value(self) -> bytes:
         """The next value of a line that is being read piece by piece."""
