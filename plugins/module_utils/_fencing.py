@@ -52,7 +52,7 @@ def fence(by: str, reason: str, seconds: float, check: bool = False) -> Done:
         )
     _posture.current()
     refuse_writers()
-    new = before is None or (by == "administrator" and before.by != by)
+    new = before is None or _takes_over(by, before.by)
     if check:
         return Done(Fence(timestamp(), by, reason) if new else before, new, 0.0)
     if new:
@@ -66,6 +66,13 @@ def fence(by: str, reason: str, seconds: float, check: bool = False) -> Done:
         _open(seconds)
         raise ReplicationError(f"{error}; the host serves again") from error
     return Done(_fence.read(), new or changed, _since(started), ended)
+
+
+def _takes_over(by: str, other: str) -> bool:
+    """Whether a fence becomes one's own, so that nobody else takes it back."""
+    if by == "failover":
+        return other in ("switchover", "guard")
+    return by == "administrator" and other != by
 
 
 def settle(end: float) -> tuple[bool, dict[str, int]]:

@@ -224,7 +224,10 @@ class Guard:
         _fencing.settle(time.monotonic() + _SECONDS)
         rendered = _posture.configuration()
         units = _config.unit_files(rendered.plan, rendered.request)
-        _units.end_stale([unit["name"] for unit in units], False)
+        names = [unit["name"] for unit in units]
+        _units.end_stale(names, False)
+        # Whoever has taken its place can read it from now on.
+        _units.begin([name for name in names if name.startswith("cyrus-link@")])
         _address.up()
         fence = _fence.read()
         if fence is not None and fence.by != "administrator":

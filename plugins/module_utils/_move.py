@@ -53,12 +53,14 @@ _NAMED = 10
 @dataclass(frozen=True)
 class Move:
     """What a host is to be. `drained`: channels whose logs have to be empty; `proven`: channels
-    whose replica is known to have everything, others begin with everything."""
+    whose replica is known to have everything, others begin with everything; `rejoin`: what only
+    this host had is saved, so one that was superseded may be a replica."""
 
     record: Record
     reason: str
     drained: Sequence[str] = ()
     proven: Sequence[str] = ()
+    rejoin: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def carry_out(move: Move, seconds: float, check: bool = False) -> Moved:
     started = time.monotonic()
     end = started + seconds
     before = _role.read()
-    refuse(move.record, before, _fence.read())
+    refuse(move.record, before, _fence.read(), move.rejoin)
     done = [] if move.record.same(before) else [f"record {move.record.role}"]
     if check:
         return Moved(before, before if not done and before else move.record, done, 0.0)
@@ -106,7 +108,9 @@ def _clear(wanted: Record) -> None:
         _clearance.grant(wanted.epoch)
 
 
-def refuse(wanted: Record, before: Record | None, fence: _fence.Fence | None) -> None:
+def refuse(
+    wanted: Record, before: Record | None, fence: _fence.Fence | None, rejoin: bool = False
+) -> None:
     """Why a host can't be brought into a role; pure."""
     if before is None:
         raise ReplicationError(f"{wanted.host} has no role record: run setup")
@@ -117,6 +121,8 @@ def refuse(wanted: Record, before: Record | None, fence: _fence.Fence | None) ->
             f"{wanted.host} has the role record of {before.host} in store {before.store}: "
             "name the host and the store as the record does"
         )
+    if rejoin and _comes_back(wanted, before):
+        return
     if before.epoch >= wanted.epoch:
         raise ReplicationError(
             f"{wanted.host} is in epoch {before.epoch}: a change of master needs a higher epoch "
@@ -129,11 +135,18 @@ def refuse(wanted: Record, before: Record | None, fence: _fence.Fence | None) ->
         )
     if wanted.role == "replica" and before.role == "master" and fence is None:
         raise ReplicationError(f"{wanted.host} serves clients: fence it first")
-    if wanted.role == "master" and fence is not None:
+    if wanted.role == "master" and fence is not None and fence.by != "failover":
         raise ReplicationError(
             f"{wanted.host} is fenced by {fence.by} since {fence.since} ({fence.reason}): "
             "release it first, with the module fence, state=absent"
         )
+
+
+def _comes_back(wanted: Record, before: Record) -> bool:
+    """Whether this makes a superseded host a replica of who superseded it, or of a later one."""
+    same = (before.master, before.epoch) == (wanted.master, wanted.epoch)
+    later = before.epoch < wanted.epoch
+    return before.role == "fenced" and wanted.role == "replica" and (same or later)
 
 
 @contextlib.contextmanager

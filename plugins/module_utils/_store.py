@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -217,20 +217,37 @@ def _receiving(
     absent = {"sync_log_channels", "sync_log_chain", "sync_rightnow_channel"}
     if store.link != "plain":
         services = {"replcsync": f'cmd="sync_server" listen="127.0.0.1:{CSYNC_PORT}"'}
-        link = _link.server(
-            store.host(me).address,
-            [master],
-            {store.link_port: f"127.0.0.1:{CSYNC_PORT}", store.link_admin_port: IMAP_SOCKET},
-        )
+        ports = {store.link_port: f"127.0.0.1:{CSYNC_PORT}", store.link_admin_port: IMAP_SOCKET}
+        link = _link.server(store.host(me).address, [master], ports)
         return Plan(settings, absent, services, [], {"server": link})
     settings.update(_accounts("replimap", store.readers))
-    mine, upstream = (_literal(store.host(name)) for name in (me, master))
+    mine = _literal(store.host(me))
     services = {
         "replcsync": f'cmd="sync_server" listen="{mine}:{store.link_port}"',
         "replimap": f'cmd="imapd" listen="{mine}:{store.link_admin_port}"',
     }
-    allowed = [f"{name}: {upstream} : ALLOW\n{name}: ALL : DENY\n" for name in services]
-    return Plan(settings, absent, services, [], {}, allowed)
+    return Plan(settings, absent, services, [], {}, _only_for(store, master, services))
+
+
+def _readable(
+    store: Store, me: str, master: str, site: Mapping[str, str], version: tuple[int, ...]
+) -> Plan:
+    """A host that was superseded: whoever has taken its place reads what it has, and no more."""
+    settings = _quiet(site, version)
+    absent = {"sync_log_channels"}
+    if store.link != "plain":
+        ports = {store.link_admin_port: IMAP_SOCKET}
+        link = _link.server(store.host(me).address, [master], ports)
+        return Plan(settings, absent, {}, [], {"server": link})
+    settings.update(_accounts("replimap", store.readers))
+    mine = _literal(store.host(me))
+    services = {"replimap": f'cmd="imapd" listen="{mine}:{store.link_admin_port}"'}
+    return Plan(settings, absent, services, [], {}, _only_for(store, master, services))
+
+
+def _only_for(store: Store, master: str, services: Iterable[str]) -> list[str]:
+    upstream = _literal(store.host(master))
+    return [f"{name}: {upstream} : ALLOW\n{name}: ALL : DENY\n" for name in services]
 
 
 def _literal(host: Host) -> str:
@@ -281,7 +298,7 @@ def plan(
     elif role == "replica":
         part = _receiving(store, me, master, site, version)
     else:
-        part = Plan(_quiet(site, version), {"sync_log_channels"}, {}, [])
+        part = _readable(store, me, master, site, version)
     settings = {
         "admins": _words(site.get("admins", ""), store.admin_user),
         **_accounts("privimap", store.readers),

@@ -199,6 +199,16 @@ def queue(names: Sequence[str]) -> None:
     _systemctl("start", "--no-block", *names)
 
 
+def begin(names: Sequence[str]) -> None:
+    """Have units started now and with the host, without waiting for them."""
+    if not names:
+        return
+    later = [name for name, state in states(names).items() if not state.enabled]
+    if later:
+        _systemctl("enable", *later)
+    queue(names)
+
+
 def restart(name: str) -> None:
     """Restart a unit; whether it comes up is not waited for."""
     _do("restart", name)

@@ -74,6 +74,13 @@ options:
     type: list
     elements: str
     default: []
+  rejoin:
+    description:
+      - Let a host that was superseded become a replica of the master that its record names, or of a
+        later one. Whatever only this host had has to be saved before.
+    type: bool
+    default: false
+    version_added: 0.1.0
   timeout:
     description: Seconds in which it has to be done, with O(configure=true).
     type: float
@@ -148,6 +155,7 @@ def main() -> None:
             "configure": {"type": "bool", "default": False},
             "drained": {"type": "list", "elements": "str", "default": []},
             "proven": {"type": "list", "elements": "str", "default": []},
+            "rejoin": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 60},
         },
         supports_check_mode=True,
@@ -156,7 +164,8 @@ def main() -> None:
     wanted = _role.Record(since=timestamp(), **{key: params[key] for key in RECORD})
     try:
         if params["configure"]:
-            move = _move.Move(wanted, params["reason"], params["drained"], params["proven"])
+            options = {name: params[name] for name in ("drained", "proven", "rejoin")}
+            move = _move.Move(wanted, params["reason"], **options)
             moved = _move.carry_out(move, params["timeout"], check)
         else:
             moved = _move.record_only(wanted, params["reason"], check)

@@ -167,6 +167,7 @@ def superseded(epoch: int) -> None:
     assert "cyrus-replicator@" not in listed
     assert f"cyrus-link@{PEER}" not in listed
     assert "cyrus-link@guard-answer" in listed
+    assert "cyrus-link@server" in listed
     assert f"{PEER} says that {PEER} is master in epoch {epoch}" in said("alert")
 
 

@@ -106,6 +106,22 @@ def test_nobody_but_an_administrator_takes_back_what_another_has_done() -> None:
         _fencing.refuse_release(record("fenced"), None, "administrator", True)
 
 
+@pytest.mark.parametrize(
+    ("by", "other", "taken"),
+    [
+        ("failover", "guard", True),
+        ("failover", "switchover", True),
+        ("failover", "failover", False),
+        ("failover", "administrator", False),
+        ("administrator", "failover", True),
+        ("switchover", "failover", False),
+        ("guard", "failover", False),
+    ],
+)
+def test_who_takes_a_fence_over(by: str, other: str, taken: bool) -> None:
+    assert _fencing._takes_over(by, other) is taken
+
+
 def test_master_that_has_asked_nobody_is_not_released() -> None:
     with pytest.raises(ReplicationError, match="has not learned since its boot"):
         _fencing.refuse_release(record("master"), FENCE, "administrator", False)

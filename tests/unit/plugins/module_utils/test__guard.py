@@ -68,6 +68,7 @@ class Host:
         monkeypatch.setattr(_posture, "configuration", self._configuration)
         monkeypatch.setattr(_config, "unit_files", lambda *given: [])
         monkeypatch.setattr(_units, "end_stale", lambda *given: self.note("units"))
+        monkeypatch.setattr(_units, "begin", lambda names: self.note("links"))
         monkeypatch.setattr(_units, "stop", lambda names: self.note("stop"))
         monkeypatch.setattr(_units, "queue", lambda names: self.note("start"))
         monkeypatch.setattr(_address, "up", list)
@@ -164,16 +165,16 @@ def test_a_superseded_master_is_fenced_for_good(host: Host, cleared: bool) -> No
     host.peer = NEWER
     guard = host.guard()
     guard.round()
-    assert host.done == ["settle", "settle", "units"]
+    assert host.done == ["settle", "settle", "units", "links"]
     record = _role.read()
     assert record is not None
     assert (record.role, record.master, record.epoch) == ("fenced", "imap2", 4)
     assert not _clearance.valid(3)
     assert host.fenced_by() is None
     guard.round()
-    assert host.done == ["settle", "settle", "units"]
+    assert host.done == ["settle", "settle", "units", "links"]
     host.guard().round()
-    assert host.done == ["settle", "settle", "units", "settle", "units"]
+    assert host.done == ["settle", "settle", "units", "links", "settle", "units", "links"]
     assert host.state() == "superseded"
 
 

@@ -42,6 +42,34 @@ def test_change_that_is_due() -> None:
     _move.refuse(Record("s", "a", "fenced", "b", 4, SINCE), MASTER, None)
 
 
+def test_a_failover_moves_under_its_own_fence() -> None:
+    _move.refuse(replace(MASTER, epoch=4), REPLICA, replace(FENCE, by="failover"))
+
+
+SUPERSEDED = Record("s", "a", "fenced", "b", 3, SINCE)
+
+
+@pytest.mark.parametrize("wanted", [REPLICA, replace(REPLICA, master="c", epoch=4)])
+def test_superseded_host_comes_back_as_a_replica(wanted: Record) -> None:
+    _move.refuse(wanted, SUPERSEDED, None, rejoin=True)
+    with pytest.raises(ReplicationError):
+        _move.refuse(wanted, SUPERSEDED, None)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        replace(MASTER, epoch=3),
+        replace(MASTER, epoch=4),
+        replace(REPLICA, epoch=2),
+        replace(REPLICA, master="c"),
+    ],
+)
+def test_superseded_host_comes_back_as_nothing_else(wanted: Record) -> None:
+    with pytest.raises(ReplicationError):
+        _move.refuse(wanted, SUPERSEDED, None, rejoin=True)
+
+
 def test_same_again_is_no_change() -> None:
     _move.refuse(replace(MASTER, since=""), MASTER, FENCE)
 

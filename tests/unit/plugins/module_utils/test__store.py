@@ -57,11 +57,21 @@ def test_old_version_gets_no_option_that_it_does_not_know() -> None:
     assert "sync_reconnect_maxwait" not in master.settings
 
 
-def test_fenced_host_neither_sends_nor_receives() -> None:
+def test_fenced_host_neither_sends_nor_receives_and_its_successor_reads_it() -> None:
     plan = _store.plan(store(), "imap2", "fenced", "imap1", {}, V3_6)
     assert set(plan.services) == {"privcsync", "privimap"}
-    assert (set(plan.links), plan.channels) == ({"guard-answer"}, [])
+    assert (set(plan.links), plan.channels) == ({"guard-answer", "server"}, [])
     assert plan.settings["sync_log"] == "0"
+    link = plan.links["server"]
+    assert re.findall("accept = (.*)\nconnect = (.*)", link) == [("2016", _store.IMAP_SOCKET)]
+    assert re.findall("checkHost = (.*)", link) == ["imap1"]
+
+
+def test_fenced_host_is_read_over_a_plain_link() -> None:
+    plan = _store.plan(store(link="plain"), "imap2", "fenced", "imap1", {}, V3_6)
+    assert set(plan.services) == {"privcsync", "privimap", "replimap"}
+    assert [allowed.split()[0] for allowed in plan.hosts_allow] == ["replimap:"]
+    assert plan.settings["replimap_admins"] == "cyrus replication"
 
 
 @pytest.mark.parametrize("role", ["master", "replica", "fenced"])
