@@ -70,6 +70,10 @@ bench: lab-up ## Parity and the replicator against sync_client; the outage of a 
 	$(BIN)/python -m tests.benchmark.replicator
 	$(BIN)/python -m tests.benchmark.switchover
 
+.PHONY: chaos
+chaos: need-root venv ## Rounds of fault, failover and rejoin under load: ROUNDS=n, SEED=s of an earlier run
+	$(BIN)/python -m tests.chaos --rounds $(or $(ROUNDS),18) $(if $(SEED),--seed $(SEED))
+
 .PHONY: clean
 clean: ## Remove what was built in this checkout; run lab-down first
 	@[ ! -e $(INVENTORY) ] || { echo "The lab may be up: run make lab-down first." >&2; exit 1; }

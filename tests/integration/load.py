@@ -21,7 +21,7 @@ from . import lab
 from .ledger import Ledger
 
 Where = Callable[[], str]
-_Self = TypeVar("_Self", bound="_Threads")
+_Self = TypeVar("_Self", bound="Threads")
 
 _SECONDS = 30.0
 _AGAIN = 0.1
@@ -38,7 +38,7 @@ def message(ident: str, user: str, size: int = 400) -> bytes:
     return f"{head}{'some words to read, and ' * (size // 24)}\r\n".encode()
 
 
-class _Threads(ABC):
+class Threads(ABC):
     """Threads that work until they are left."""
 
     def __init__(self, count: int) -> None:
@@ -69,7 +69,7 @@ class _Threads(ABC):
         """One thread's work."""
 
 
-class Load(_Threads):
+class Load(Threads):
     """Writes to users in turn at a steady rate, all connections together.
 
     A server that is away, or throws us out, is tried again; `refused` counts how often. What it did
@@ -191,7 +191,11 @@ class AppendLoad(Load):
     def connect(self, user: str) -> tuple[str, Callable[[str, bytes], None], Callable[[], None]]:
         address = self._where()
         session = log_in(address, user, _SECONDS)
-        return address, lambda _user, text: append(session, text), session.shutdown
+
+        def write(_user: str, text: bytes) -> None:
+            append(session, text)
+
+        return address, write, session.shutdown
 
     def next_user(self, user: str, turns: itertools.cycle[str]) -> str:
         return user
@@ -209,7 +213,7 @@ class Turn:
     writes: int = 1
 
 
-class Writers(_Threads):
+class Writers(Threads):
     """Tries to write at each host every 50 ms, and keeps what was taken, where and when."""
 
     def __init__(
@@ -289,11 +293,12 @@ def log_in(address: str, user: str, seconds: float) -> imaplib.IMAP4:
     return session
 
 
-def append(session: imaplib.IMAP4, text: bytes) -> None:
-    """Append to the INBOX; raises where the server does not say that it has it."""
-    status, told = session.append("INBOX", "", "", text)
+def append(session: imaplib.IMAP4, text: bytes, mailbox: str = "INBOX") -> bytes:
+    """Append a message; raises where the server does not say that it has it. What it said."""
+    status, told = session.append(mailbox, "", "", text)
     if status != "OK":
         raise imaplib.IMAP4.abort(f"APPEND: {status} {told!r}")
+    return bytes(told[0])
 
 
 def _admin() -> tuple[str, str]:

@@ -61,8 +61,21 @@ def _reboot(lab: Lab, args: argparse.Namespace) -> int:
 
 def _poweroff(lab: Lab, args: argparse.Namespace) -> int:
     with lab.together(), lab.alone_on(args.host):
-        lab.host(args.host).power_off()
+        lab.host(args.host).cut_power()
         say(f"{args.host} is off")
+    return 0
+
+
+def _disk(lab: Lab, args: argparse.Namespace) -> int:
+    with lab.together(), lab.alone_on(args.host):
+        host = lab.host(args.host)
+        if host.image.exists():
+            return 0
+        running = host.is_running()
+        host.stop()
+        host.give_own_disk()
+        if running:
+            lab.boot([args.host])
     return 0
 
 
@@ -110,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         ("boot", _boot, "boot a host that is off"),
         ("reboot", _reboot, "shut a host down in order, then boot it"),
         ("poweroff", _poweroff, "cut a host's power"),
+        ("disk", _disk, "give a host a disk of its own, which a power cut finds half written"),
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument("host", choices=HOSTS)

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import cgroup, network, packages
+from . import cgroup, disk, network, packages
 from .command import run, say, tail
 from .errors import LabError
 from .plan import address_of, hosts_file
@@ -36,6 +36,10 @@ echo $$ > "$LEADER"
 if [ "$HYBRID" = yes ]; then
     umount -R /sys/fs/cgroup
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
+fi
+if [ -e "$IMAGE" ]; then
+    mkdir -p "$OWN"
+    mount -o loop "$IMAGE" "$OWN"
 fi
 mount -t overlay -o "$OVERLAY" overlay "$ROOT"
 exec systemd-nspawn "$@"
@@ -67,9 +71,22 @@ class Host:
     def _tree_file(self) -> Path:
         return self.disk / "tree"
 
+    @property
+    def image(self) -> Path:
+        """The disk of a host that has one of its own."""
+        return self.disk / "disk.img"
+
+    @property
+    def _own(self) -> Path:
+        return self.disk / "own"
+
+    def _written(self) -> Path:
+        """Where the host finds what it has written: `upper` and `work`."""
+        return self._own if self.image.exists() else self.disk
+
     def saved_parts(self) -> list[str]:
         """Return what of the disk makes the host, relative to it."""
-        return [path.name for path in (self.upper, self._tree_file) if path.exists()]
+        return [path.name for path in (self.upper, self.image, self._tree_file) if path.exists()]
 
     @property
     def console(self) -> Path:
@@ -109,13 +126,16 @@ class Host:
         (self.disk / "work").mkdir(exist_ok=True)
         self.group.mkdir(parents=True, exist_ok=True)
         # `index` and `metacopy` would tie the upper layer to this mount, and forbid copies of it.
-        layers = f"lowerdir={tree.root},upperdir={self.upper},workdir={self.disk / 'work'}"
+        written = self._written()
+        layers = f"lowerdir={tree.root},upperdir={written / 'upper'},workdir={written / 'work'}"
         env = {
             "PATH": _PATH,
             "GROUP": str(self.group),
             "LEADER": str(self._leader_file),
             "HYBRID": "yes" if cgroup.is_hybrid() else "no",
             "OVERLAY": f"{layers},index=off,metacopy=off,redirect_dir=off",
+            "IMAGE": str(self.image),
+            "OWN": str(self._own),
             "ROOT": str(self.folder / "root"),
             "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
         }
@@ -158,6 +178,9 @@ class Host:
         if not key.with_suffix(".pub").exists():
             key.unlink(missing_ok=True)
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", key])
+        if self.image.exists():
+            disk.wait_released(self.image)
+            return
         if self.upper.exists():
             return
         new = self.disk / "new"
@@ -223,6 +246,22 @@ class Host:
         network.detach(self.settings.lab_id, self.name)
         cgroup.kill(self.group)
         self.release_resources()
+
+    def cut_power(self) -> None:
+        """Cut the power; a disk of its own loses what it has not been given yet."""
+        cgroup.freeze(self.group)
+        if (leader := self._leader()) is not None and self.image.exists():
+            disk.lose_unwritten(Path(f"/proc/{leader}/root{self._own}"))
+        self.power_off()
+
+    def file(self, path: str) -> Path:
+        """Where this machine finds a file of the running host."""
+        return Path(f"/proc/{self._init()}/root{path}")
+
+    def give_own_disk(self) -> None:
+        """Move what a host that is off has written to a filesystem of its own."""
+        disk.make(self.image, [self.upper, self.disk / "work"])
+        shutil.rmtree(self.upper)
 
     def release_resources(self) -> None:
         """Remove what a dead host leaves: its group, its connections' sockets, nspawn's notes."""

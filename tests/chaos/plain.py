@@ -1,0 +1,56 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The same without `failover` and `rejoin`: the replica is made master, the old one its replica."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.integration import lab
+from tests.lab.host import Host
+from tests.lab.plan import SERVICE
+from tests.lab.settings import from_environment
+
+from . import moment, store
+
+_SECONDS = 60.0
+# With load on, a log is empty for moments only; what is sent again after a change of master is not.
+_QUIET_SECONDS = 3.0
+_EVERY = 0.1
+
+
+def failover(scene: store.Scene, _log: Path, _die_at: int | None) -> None:
+    lab.module(scene.master, "fence", state="present", reason="another master")
+    record = store.record(scene.candidate)
+    lab.module(
+        scene.candidate,
+        "role",
+        store=record["store"],
+        host=scene.candidate,
+        role="master",
+        master=scene.candidate,
+        epoch=int(record["epoch"]) + 1,
+        configure=True,
+    )
+    address = lab.address(scene.candidate)
+    lab.ssh("mx1", f"sed 's/^[0-9.]* {SERVICE}/{address} {SERVICE}/' /etc/hosts > /etc/hosts.new")
+    lab.ssh("mx1", "cat /etc/hosts.new > /etc/hosts")
+
+
+def rejoin(scene: store.Scene, log: Path, _die_at: int | None) -> None:
+    lab.ssh(
+        scene.master,
+        "cd /var/lib/cyrus-replication && rm -f fence.json && sed -i s/fenced/replica/ role.json",
+    )
+    run = lab.playbook("setup")
+    log.write_text(run.output)
+    assert run.rc == 0, run.output
+    host = Host(from_environment(), scene.candidate)
+    deadline, quiet = time.monotonic() + _SECONDS, time.monotonic()
+    while time.monotonic() < min(deadline, quiet + _QUIET_SECONDS):
+        if moment.moment(host, scene.master):
+            quiet = time.monotonic()
+        time.sleep(_EVERY)
