@@ -101,7 +101,7 @@ def wait_superseded(old: str) -> None:
 def wait_delivered(old: str) -> None:
     """Nothing waits in the mail exchanger's queue any more."""
     # Postfix waits for ten minutes for an answer of a machine that has lost its power.
-    lab.ssh("mx1", f"ss -K dst {lab.address(old)}")
+    lab.ssh("mx1", f"ss -Kt dst {lab.address(old)}")
     lab.until(_is_delivered, _QUEUE_SECONDS, every=3, what="the queue is empty")
 
 
