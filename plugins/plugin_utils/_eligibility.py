@@ -9,7 +9,7 @@ What could not be found out is a reason as well. The real run and the check ask 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,8 +53,17 @@ class Facts:
 
 def reasons(facts: Facts) -> list[str]:
     """All of them, each once."""
+    return _all(_CHECKS, facts)
+
+
+def of_a_pair(facts: Facts) -> list[str]:
+    """Those that keep the candidate from getting everything from its master."""
+    return _all((_versions, _peers, _activities, _layouts, _space, _certificates), facts)
+
+
+def _all(checks: Iterable[Callable[[Facts], Iterator[str]]], facts: Facts) -> list[str]:
     found: dict[str, None] = {}
-    for check in _CHECKS:
+    for check in checks:
         found.update(dict.fromkeys(check(facts)))
     return list(found)
 

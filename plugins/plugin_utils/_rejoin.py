@@ -1,0 +1,223 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What has to be done to bring a superseded master back, by what all hosts of a store answered.
+
+Where it stands follows from the hosts alone, so a run that died is gone on with by the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from ansible_collections.mailops.cyrus.plugins.module_utils._store import channel_name
+
+from ._eligibility import Answer, Facts, Limits, of_a_pair
+from ._stores import Host, HostVars, Store, of_host, stores
+
+
+def plan(hostvars: HostVars, hosts: Iterable[str], old: str, options: Answer) -> Answer:
+    """Who comes back to whom, how far that is, and all reasons against it.
+
+    `old` is the host that comes back, or empty where there is only one. `options`:
+    certificate_days, free_percent, without_base.
+    """
+    store = stores(hostvars, hosts)[0]
+    master = _master(store)
+    named, trouble = _old(store, hostvars, master, old)
+    aside = _aside(hostvars, named, store.epoch)
+    stage = _stage(store, named, _mark(hostvars, master, named), aside)
+    reasons = (
+        [trouble] if trouble else list(_reasons(store, hostvars, master, named, stage, options))
+    )
+    return {
+        "store": store.name,
+        "stage": stage,
+        "old": named,
+        "to": master,
+        "epoch": store.epoch,
+        "hosts": [host.name for host in store.hosts],
+        "channel": channel_name(named) if named else None,
+        "users": list(aside.get("users") or ()),
+        "shared": bool(aside.get("shared")),
+        "reasons": list(dict.fromkeys(reasons)),
+    }
+
+
+def _master(store: Store) -> str:
+    """Whom the highest epoch names; two records of a master are what a failover leaves."""
+    records = [host.record for host in store.hosts if host.record is not None]
+    newest = max(records, key=lambda record: record.epoch, default=None)
+    return newest.master if newest is not None else str(store.master or "")
+
+
+def _old(store: Store, hostvars: HostVars, master: str, old: str) -> tuple[str, str | None]:
+    """The host that is to come back; else why it is not known."""
+    names = [host.name for host in store.hosts]
+    if old:
+        if old not in names:
+            return "", f"cyrus_old names {old}, which is no host of store {store.name}"
+        if old == master:
+            return "", f"cyrus_old names {old}, which is the master of store {store.name}"
+        return old, None
+    waiting = {mark["old"] for mark in _registered(hostvars, master, "pending").get("marks") or ()}
+    found = [host.name for host in store.hosts if host.name in waiting or _is_back(host, master)]
+    if len(found) > 1:
+        return "", f"{' and '.join(found)} have to come back: name one of them in cyrus_old"
+    return (found[0], None) if found else ("", None)
+
+
+def _is_back(host: Host, master: str) -> bool:
+    if host.record is None or host.name == master:
+        return False
+    return host.record.role in ("fenced", "master")
+
+
+def _registered(hostvars: HostVars, host: str, what: str) -> Answer:
+    return of_host(hostvars, host).get(f"cyrus_{what}") or {}
+
+
+def _mark(hostvars: HostVars, master: str, old: str) -> Answer | None:
+    """What the master has noted of the failover; None where it waits for nobody of that name."""
+    marks = _registered(hostvars, master, "pending").get("marks") or ()
+    return next((mark for mark in marks if mark["old"] == old), None)
+
+
+def _aside(hostvars: HostVars, old: str, epoch: int | None) -> Answer:
+    asides = _registered(hostvars, old, "pending").get("asides") or ()
+    return next((one for one in asides if one["complete"] and one["epoch"] == epoch), {})
+
+
+def _stage(store: Store, old: str, mark: Answer | None, aside: Answer) -> str:
+    """`start`: nothing is dropped yet. `saved`: what only the old master had is saved, and dropping
+    it has begun. `joined`: it is a replica. `done`: and shown to be equal."""
+    record = store.host(old).record if old else None
+    if not old or (record is not None and record.role == "replica" and mark is None):
+        return "done"
+    if record is not None and record.role == "replica":
+        return "joined"
+    return "saved" if aside else "start"
+
+
+def _reasons(
+    store: Store, hostvars: HostVars, master: str, old: str, stage: str, options: Answer
+) -> Iterator[str]:
+    if stage == "done":
+        return
+    pair = tuple(host for host in store.hosts if host.name in (master, old))
+    yield from (host.trouble for host in pair if host.trouble)
+    if any(host.trouble for host in pair):
+        return
+    yield from _serves(hostvars, master)
+    yield from _comes_back(store.host(old), hostvars, master, store.epoch)
+    if stage == "start" and not options["without_base"]:
+        yield from _has_base(hostvars, master, old, store.epoch)
+    readiness = {host.name: _answered(hostvars, host.name) for host in pair}
+    yield from (
+        f"{name} did not say whether it is ready" for name, told in readiness.items() if not told
+    )
+    limits = Limits(0.0, int(options["certificate_days"]), float(options["free_percent"]))
+    told = {name: answer for name, answer in readiness.items() if answer}
+    yield from of_a_pair(Facts(replace(store, hosts=pair), master, old, told, (), {}, (), limits))
+
+
+def _answered(hostvars: HostVars, host: str) -> Answer:
+    found = _registered(hostvars, host, "readiness")
+    return {} if found.get("unreachable") or found.get("failed") else found
+
+
+def _serves(hostvars: HostVars, master: str) -> Iterator[str]:
+    told = _answered(hostvars, master)
+    record = told.get("record") or {}
+    if record.get("role") != "master":
+        yield f"{master} is named as master and is not: run failover again, which completes it"
+    elif told.get("fence"):
+        fence = told["fence"]
+        yield f"{master} is fenced by {fence['by']} since {fence['since']}: {fence['reason']}"
+    elif not told.get("cleared"):
+        yield f"{master} does not serve: its guard has not heard yet that nobody else is master"
+
+
+def _comes_back(old: Host, hostvars: HostVars, master: str, epoch: int | None) -> Iterator[str]:
+    """A host whose own record says that it serves nobody."""
+    record = old.record
+    if record is None:
+        yield f"{old.name} has no role record: run setup"
+        return
+    guard = (_registered(hostvars, old.name, "server").get("guard") or {}).get("state")
+    if record.role == "master":
+        yield (
+            f"{old.name} does not know yet that {master} is master (its guard is "
+            f"{guard or 'not there'}): see that cyrus-guard.service runs there, and wait for it"
+        )
+    elif (record.master, record.epoch) != (master, epoch):
+        yield (
+            f"{old.name} was superseded by {record.master} in epoch {record.epoch}, and {master} "
+            f"is master in epoch {epoch}: bring {record.master} back first"
+        )
+    elif record.role == "fenced" and guard != "superseded":
+        yield (
+            f"the guard of {old.name} is {guard or 'not there'}: start cyrus-guard.service there, "
+            "so that it is known to serve nobody"
+        )
+
+
+def _has_base(hostvars: HostVars, master: str, old: str, epoch: int | None) -> Iterator[str]:
+    found = _registered(hostvars, master, "pending")
+    if found.get("failed") or found.get("unreachable") or "marks" not in found:
+        yield f"what {master} waits for is not known: {_said(found)}"
+        return
+    mark = _mark(hostvars, master, old)
+    if mark is None or mark["epoch"] != epoch:
+        yield (
+            f"{master} has no merge base of epoch {epoch} for {old}: run failover again, which "
+            "completes it, or set cyrus_rejoin_without_base, which archives what only "
+            f"{old} has and merges nothing"
+        )
+
+
+def _said(answer: Answer) -> str:
+    return " ".join(str(answer.get("msg") or "no answer").split())
+
+
+def lines(plan_: Answer) -> list[str]:
+    """What is going to be done, for people."""
+    if plan_["stage"] == "done" and not plan_["reasons"]:
+        return [f"store {plan_['store']}: nobody has to come back to {plan_['to']}"]
+    verb = {"start": "begins", "saved": "goes on", "joined": "goes on"}.get(plan_["stage"], "waits")
+    found = [
+        f"store {plan_['store']}: {plan_['old'] or 'the old master'} comes back to {plan_['to']}, "
+        f"epoch {plan_['epoch']}; the rejoin {verb}"
+    ]
+    return found + [f"  ! {reason}" for reason in plan_["reasons"]]
+
+
+def report(plan_: Answer, told: Answer, limit: int = 20) -> list[str]:
+    """What a copy-back does or did, for people; the master's own report has all of it."""
+    counts = ", ".join(f"{number} {name}" for name, number in (told.get("counts") or {}).items())
+    found = [f"  copied back from {plan_['old']} to {plan_['to']}: {counts or 'nothing'}"]
+    parts = (
+        ("plan", _step),
+        ("conflicts", lambda one: f"{_where(one)}: {one['found']}; {one['done']}; {one['kept']}"),
+        ("failures", lambda one: f"not done: {_step(one['step'])}: {one['reason']}"),
+        ("unknown", lambda one: f"! {one}"),
+    )
+    for name, line in parts:
+        items = list(told.get(name) or ())
+        found += [f"    {line(item)}" for item in items[:limit]]
+        if len(items) > limit:
+            found.append(f"    and {len(items) - limit} more {name}")
+    if told.get("archive"):
+        found.append(f"  archive on {plan_['to']}: {told['archive']}")
+    return found
+
+
+def _step(step: Answer) -> str:
+    return f"{step['step'].replace('_', ' ')}: {_where(step)}"
+
+
+def _where(one: Answer) -> str:
+    """Whose thing it is, as near as it says."""
+    return str(one.get("mailbox") or one.get("name") or one.get("owner") or "the server")
