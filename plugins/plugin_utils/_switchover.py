@@ -45,6 +45,8 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
         "to": candidate,
         "epoch": store.epoch if stage != "start" else (store.epoch or 0) + 1,
         "hosts": names,
+        "probed": names,
+        "client": next(iter(options["mtas"]), old),
         "others": [name for name in names if name not in (old, candidate)],
         "mtas": list(options["mtas"]),
         "channels": {name: channel_name(name) for name in names},

@@ -9,27 +9,21 @@ Runs on the lab's hosts with tests.lab.site; leaves the store with a master, whi
 
 from __future__ import annotations
 
-import imaplib
-import json
 import os
 import re
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import dns.resolver
 import pytest
-
-from tests.lab.plan import SERVICE
 
 from . import lab
 from .ledger import Ledger, queued
-from .load import AppendLoad, SmtpLoad, Writers, log_in
+from .load import AppendLoad, SmtpLoad, Writers
+from .store import STORE, files, in_sync, role, serves, the_name
 
 LONG = bool(os.environ.get("TEST_LONG"))
-STORE = ("imap1", "imap2", "imap3")
 ROUNDS = 3 if LONG else 1
 # In each a run is killed when it comes to the task; the first two by default.
 DEATHS = ("Drain each channel", "Give the role to the candidate")
@@ -41,13 +35,6 @@ MORE_DEATHS = (
     "Send a probe",
     "Append to the history",
 )
-
-
-def role(host: str) -> dict[str, object]:
-    found: dict[str, object] = json.loads(
-        lab.ssh(host, "cat /var/lib/cyrus-replication/role.json").stdout
-    )
-    return found
 
 
 def master() -> str:
@@ -64,34 +51,6 @@ def switchover(candidate: str, *args: str, **extra: object) -> lab.Run:
     return lab.playbook("switchover", *args, extra={"cyrus_candidate": candidate, **extra})
 
 
-def serves(host: str) -> bool:
-    """Whether a client can log in there and write."""
-    try:
-        session = log_in(lab.address(host), str(lab.var("lab_users")[0]), 5)
-        try:
-            # Cyrus deletes no two mailboxes of one name in one second.
-            name = f"INBOX/serves{time.time_ns()}"
-            return session.create(name)[0] == session.delete(name)[0] == "OK"
-        finally:
-            session.shutdown()
-    except (OSError, imaplib.IMAP4.error):
-        return False
-
-
-def the_name() -> str:
-    """The address that clients are given for the store."""
-    resolver = dns.resolver.Resolver(configure=False)
-    resolver.nameservers = [lab.address("ns1")]
-    return str(resolver.resolve(SERVICE, "A", lifetime=2)[0])
-
-
-def in_sync(tmp_path: Path) -> bool:
-    path = tmp_path / "parity.json"
-    run = lab.playbook("parity", extra={"cyrus_parity_report": str(path)})
-    assert run.rc == 0, run.output
-    return all(report["in_sync"] is True for report in json.loads(path.read_text()))
-
-
 def settled(expected: str, tmp_path: Path) -> None:
     """The store has this master and no other, nothing is held or fenced, all copies are equal."""
     assert master() == expected
@@ -100,22 +59,6 @@ def settled(expected: str, tmp_path: Path) -> None:
         assert lab.ssh(host, "ls /var/lib/cyrus-replication/fence.json", check=False).returncode
     assert "store1" not in lab.ssh("mx1", "postconf -h defer_transports").stdout
     assert in_sync(tmp_path)
-
-
-def files(host: str) -> str:
-    """Contents of all files but for what replicators write, heartbeats among it."""
-    return lab.ssh(
-        host,
-        "beats=$(for channel in imap1 imap2 imap3; do setpriv --reuid=cyrus --regid=mail"
-        " --init-groups /usr/lib/cyrus/bin/mbpath cyrus-heartbeat-$channel; done 2>/dev/null"
-        " | paste -sd '|');"
-        "find /etc /var/spool/cyrus /var/lib/cyrus /var/lib/cyrus-replication"
-        " -path /var/lib/cyrus-replication/channels -prune -o"
-        " -type f ! -path '*/db/*' ! -path '*/db.backup*' ! -path '*/sync/*' ! -name '*.lock'"
-        " ! -name audit.json -print0 2>/dev/null"
-        ' | { [ -d /var/lib/cyrus ] && grep -zvE "^(${beats:-none})/" || cat; }'
-        " | sort -z | xargs -0 sha256sum",
-    ).stdout
 
 
 def test_check_mode_tells_and_changes_nothing() -> None:

@@ -1,0 +1,72 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A store on the lab's hosts, as a test looks at it: its records, who serves, its files."""
+
+from __future__ import annotations
+
+import imaplib
+import json
+import time
+from pathlib import Path
+
+import dns.resolver
+
+from tests.lab.plan import SERVICE
+
+from . import lab
+from .load import log_in
+
+STORE = ("imap1", "imap2", "imap3")
+
+
+def role(host: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(
+        lab.ssh(host, "cat /var/lib/cyrus-replication/role.json").stdout
+    )
+    return found
+
+
+def serves(host: str) -> bool:
+    """Whether a client can log in there and write."""
+    try:
+        session = log_in(lab.address(host), str(lab.var("lab_users")[0]), 5)
+        try:
+            # Cyrus deletes no two mailboxes of one name in one second.
+            name = f"INBOX/serves{time.time_ns()}"
+            return session.create(name)[0] == session.delete(name)[0] == "OK"
+        finally:
+            session.shutdown()
+    except (OSError, imaplib.IMAP4.error):
+        return False
+
+
+def the_name() -> str:
+    """The address that clients are given for the store."""
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.nameservers = [lab.address("ns1")]
+    return str(resolver.resolve(SERVICE, "A", lifetime=2)[0])
+
+
+def in_sync(tmp_path: Path) -> bool:
+    path = tmp_path / "parity.json"
+    run = lab.playbook("parity", extra={"cyrus_parity_report": str(path)})
+    assert run.rc == 0, run.output
+    return all(report["in_sync"] is True for report in json.loads(path.read_text()))
+
+
+def files(host: str) -> str:
+    """Contents of all files but for what replicators write, heartbeats among it."""
+    return lab.ssh(
+        host,
+        "beats=$(for channel in imap1 imap2 imap3; do setpriv --reuid=cyrus --regid=mail"
+        " --init-groups /usr/lib/cyrus/bin/mbpath cyrus-heartbeat-$channel; done 2>/dev/null"
+        " | paste -sd '|');"
+        "find /etc /var/spool/cyrus /var/lib/cyrus /var/lib/cyrus-replication"
+        " -path /var/lib/cyrus-replication/channels -prune -o"
+        " -type f ! -path '*/db/*' ! -path '*/db.backup*' ! -path '*/sync/*' ! -name '*.lock'"
+        " ! -name audit.json -print0 2>/dev/null"
+        ' | { [ -d /var/lib/cyrus ] && grep -zvE "^(${beats:-none})/" || cat; }'
+        " | sort -z | xargs -0 sha256sum",
+    ).stdout
