@@ -40,8 +40,8 @@ _PIECE = 1 << 20
 _SPARE = 64 << 20
 # Counters of the whole user that others may raise meanwhile; the server keeps its own.
 _NOT_SENT_BACK = ("SYNC_CRC", "SYNC_CRC_ANNOT", "XCONVMODSEQ", "RACLMODSEQ", "QUOTAROOT")
-# The server notes for itself since when it has a message.
-_NOT_COPIED = ("/vendor/cmu/cyrus-imapd/createdmodseq", "/vendor/cmu/cyrus-imapd/savedate")
+# By which MODSEQ a message came into its mailbox.
+_CREATED = "/vendor/cmu/cyrus-imapd/createdmodseq"
 
 
 class StepError(ReplicationError):
@@ -433,7 +433,10 @@ def _record(message: Message, uid: int, modseq: int) -> Fields:
         "SIZE": str(message.size),
         "GUID": message.guid,
         "ANNOTATIONS": _annotations(
-            tuple(told for told in message.annotations if told[0] not in _NOT_COPIED)
+            tuple(
+                (entry, userid, str(modseq) if entry == _CREATED else value)
+                for entry, userid, value in message.annotations
+            )
         ),
     }
 

@@ -51,6 +51,9 @@ class Sieve:
         body = script.encode()
         self._run("PUTSCRIPT", f'PUTSCRIPT "{name}" {{{len(body)}+}}\r\n', body)
 
+    def get(self, name: str) -> str:
+        return self._run("GETSCRIPT", f'GETSCRIPT "{name}"')
+
     def activate(self, name: str) -> None:
         """Make a script the active one; none with an empty name."""
         self._run("SETACTIVE", f'SETACTIVE "{name}"')
@@ -58,20 +61,23 @@ class Sieve:
     def delete(self, name: str) -> None:
         self._run("DELETESCRIPT", f'DELETESCRIPT "{name}"')
 
-    def _run(self, verb: str, command: str = "", body: bytes = b"") -> None:
+    def _run(self, verb: str, command: str = "", body: bytes = b"") -> str:
+        """The text that the server sends, if it does."""
         self._writer.write((command or verb).encode() + body + b"\r\n")
         self._writer.flush()
-        self._response(verb)
+        return self._response(verb)
 
-    def _response(self, verb: str) -> None:
+    def _response(self, verb: str) -> str:
+        text = b""
         while True:
             line = self._reader.readline()
             if not line.endswith(b"\n"):
                 raise LabError(f"ManageSieve: {verb}: the server closed the connection")
             literal = _LITERAL.search(line)
             if literal:
-                line += self._reader.read(int(literal.group(1)))
+                text = self._reader.read(int(literal.group(1)))
+                line += text
             if line.startswith(b"OK"):
-                return
+                return text.decode()
             if line.startswith((b"NO", b"BYE")):
                 raise LabError(f"ManageSieve: {verb}: {line.decode('utf-8', 'replace').strip()}")

@@ -1,0 +1,250 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
+# time. Do not use this from other collections or standalone plugins/modules!
+
+"""What an old master alone has, brought to the new one: compared, archived, carried out, and
+compared again until nothing is left to be done.
+
+Nothing of where it stands is kept but the archive: a run that was cut off is completed by the next
+one, since the comparison finds what is there already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from . import _endpoints, _files, _merge, _names, _peers, _probe, _role, _survey
+from ._apply import Applier, grouped
+from ._errors import ReplicationError
+from ._install import Install
+from ._plan import NEW, OLD, Plan, Step
+from ._rescue import Archive
+from ._session import Endpoint, Session
+from ._survey import Holding
+
+FOLDER = f"{_role.STATE_DIR}/rejoin"
+ARCHIVE, BASE, REPORT = "archive", "base.gz", "report.json"
+
+# Clients go on meanwhile, so a step may meet another mailbox than was compared.
+_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Asked:
+    """`epoch` is that of the merge base; `path` the socket of an IMAP server that has the old
+    master's data, where that host itself is gone; `user` limits all to one user; `without_base`
+    archives everything and merges nothing."""
+
+    old: str
+    epoch: int
+    path: str | None = None
+    user: str | None = None
+    without_base: bool = False
+
+    @property
+    def folder(self) -> str:
+        return os.path.join(FOLDER, str(self.epoch))
+
+
+@dataclass
+class Report:
+    """What was found and done. `left` are the steps that were not carried out in the end;
+    `touched_on_old` the owners whose copy on the old master is not what the base says."""
+
+    archive: str
+    changed: bool = False
+    counts: dict[str, int] = field(default_factory=dict)
+    plan: list[dict[str, Any]] = field(default_factory=list)
+    conflicts: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    touched_on_old: list[str | None] = field(default_factory=list)
+    left: int = 0
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the old master's data is still needed where it is, if so."""
+        if self.unknown:
+            more = f" and {len(self.unknown) - 1} more" if len(self.unknown) > 1 else ""
+            return f"not everything could be read: {self.unknown[0]}{more}"
+        if self.left:
+            told = self.failures[0]["reason"] if self.failures else "clients came in between"
+            return f"{self.left} steps are not carried out ({told}): run it again"
+        return None
+
+
+def copy_back(asked: Asked, check: bool) -> Report:
+    """All of it, or with `check` what would be done."""
+    report = Report(archive=os.path.join(asked.folder, ARCHIVE))
+    install, me = Install.discover(), _own_record(asked)
+    new, old = replace(_probe.local(""), name=me.host), _old_endpoint(asked, me, install)
+    with _alone(asked.folder), closing(Session(old)) as there, closing(Session(new)) as here:
+        if here.is_same_server(there) and not asked.path:
+            raise ReplicationError(f"{asked.old} leads to this host: correct its address")
+        work = _Work(asked, report, there, here, install)
+        plans = work.plans()
+        report.plan = [step.as_dict() for plan in plans for step in plan.steps]
+        _tell(report, plans)
+        if check:
+            report.changed = bool(report.plan) or work.archive.lacks(plans)
+            return report
+        work.carry_out(plans)
+    _write(asked, report)
+    return report
+
+
+class _Work:
+    """One copy-back, with both servers open."""
+
+    def __init__(
+        self, asked: Asked, report: Report, there: Session, here: Session, install: Install
+    ) -> None:
+        self.archive = Archive(report.archive)
+        self._asked = asked
+        self._report = report
+        self._there = there
+        self._here = here
+        self._install = install
+
+    def plans(self, owners: set[str | None] | None = None) -> list[Plan]:
+        """What has to be done, of everybody or of some owners."""
+        wanted = owners
+        if self._asked.user is not None:
+            wanted = {self._asked.user}
+        old, new = (
+            _survey.survey(session, _of_owners(session.listing(), wanted))
+            for session in (self._there, self._here)
+        )
+        plans = _merge.merge_all(self._base(), old, new)
+        return [plan for plan in plans if wanted is None or plan.owner in wanted]
+
+    def _base(self) -> Iterator[Holding] | None:
+        if self._asked.without_base:
+            return None
+        _header, base = _survey.read(os.path.join(self._asked.folder, BASE))
+        return base
+
+    def carry_out(self, plans: list[Plan]) -> None:
+        counts: Counter[str] = Counter()
+        report = self._report
+        for _round in range(_ROUNDS):
+            self._keep(plans, counts)
+            todo = [plan for plan in plans if plan.steps]
+            if not todo:
+                break
+            report.failures = [failed for plan in todo for failed in self._steps(plan, counts)]
+            plans = self.plans({plan.owner for plan in todo})
+        report.left = sum(len(plan.steps) for plan in plans)
+        report.counts.update(counts)
+        report.changed = any(counts.values())
+
+    def _keep(self, plans: list[Plan], counts: Counter[str]) -> None:
+        kept = self.archive.keep(plans, {OLD: self._there, NEW: self._here})
+        counts.update(
+            archived=kept.messages, archived_bytes=kept.bytes, archived_scripts=kept.scripts
+        )
+        self._report.unknown += [one for one in kept.unknown if one not in self._report.unknown]
+
+    def _steps(self, plan: Plan, counts: Counter[str]) -> Iterator[dict[str, Any]]:
+        """Carries out a plan's steps; what fails stops none of the others."""
+        for group in grouped(plan.steps):
+            reason = self._failure(group)
+            if reason is None:
+                counts.update(_counted(group))
+            else:
+                yield from ({"step": step.as_dict(), "reason": reason} for step in group)
+
+    def _failure(self, group: list[Step]) -> str | None:
+        """Why a group could not be carried out, if so."""
+        try:
+            # Each its own: a step that fails may leave a session of no further use.
+            with closing(Session(self._here.endpoint)) as session:
+                Applier(session, self.archive.path, self._install.partitions()).carry_out(group)
+        except (ReplicationError, OSError) as error:
+            return str(error)
+        return None
+
+
+def _counted(group: list[Step]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for step in group:
+        counts[step.verb] += 1
+        counts["messages"] += len(getattr(step, "messages", ()))
+    return counts
+
+
+def _tell(report: Report, plans: list[Plan]) -> None:
+    report.conflicts = [conflict.as_dict() for plan in plans for conflict in plan.conflicts]
+    report.unknown = [sentence for plan in plans for sentence in plan.unknown]
+    report.touched_on_old = [plan.owner for plan in plans if plan.touched_on_old]
+    report.counts = {
+        "owners": len(plans),
+        "conflicts": len(report.conflicts),
+        "saves": sum(len(plan.saves) for plan in plans),
+        "steps": len(report.plan),
+    }
+
+
+def _write(asked: Asked, report: Report) -> None:
+    path = os.path.join(asked.folder, REPORT)
+    if report.changed or not os.path.exists(path):
+        _files.write(path, json.dumps(asdict(report), indent=1) + "\n", 0o600)
+
+
+# -- the two servers
+
+
+def _own_record(asked: Asked) -> _role.Record:
+    record = _role.read()
+    if record is None or record.role != "master":
+        raise ReplicationError("this host is no master: run it on the store's new master")
+    if asked.old == record.host:
+        raise ReplicationError(f"{asked.old} is this host: name the old master")
+    return record
+
+
+def _old_endpoint(asked: Asked, me: _role.Record, install: Install) -> Endpoint:
+    if asked.path is not None:
+        return replace(_probe.local(""), name=asked.old, path=asked.path)
+    store = _endpoints.read_store()
+    told = _peers.ask(store, asked.old).record
+    if (told.role, told.epoch) != ("fenced", me.epoch):
+        raise ReplicationError(
+            f"{asked.old} is {told.role} in epoch {told.epoch}, not fenced in epoch {me.epoch}: "
+            "let its guard see the new master first"
+        )
+    return _endpoints.reading(store, asked.old, install.settings)
+
+
+def _of_owners(names: Iterable[str], owners: set[str | None] | None) -> Iterator[str]:
+    return (name for name in names if owners is None or _names.owner(name) in owners)
+
+
+@contextlib.contextmanager
+def _alone(folder: str) -> Iterator[None]:
+    """One at a time."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise ReplicationError(
+            f"{folder} can't be opened ({error.strerror}): give the epoch that has a merge base"
+        ) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ReplicationError("another copy-back is running on this host: wait for it") from None
+    else:
+        yield
+    finally:
+        os.close(handle)
