@@ -98,7 +98,9 @@ def test_a_message_only_on_the_old_side_is_added_and_archived(split: Split) -> N
     (step,) = plan.steps
     assert isinstance(step, AddMessages)
     assert (step.mailbox, step.uniqueid, step.source.name) == (INBOX, "b1", INBOX)
-    assert [(m.uid, m.guid, m.flags) for m in step.messages] == [(uid, "lone", {"\\seen"})]
+    assert [(m.uid, m.guid, m.flags) for m in step.messages] == [
+        (uid, "lone", frozenset({"\\seen"}))
+    ]
     assert saved(plan) == [(OLD, INBOX, uid)]
     assert plan.touched_on_old
     assert plan.conflicts == ()
