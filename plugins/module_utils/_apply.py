@@ -290,12 +290,18 @@ class Applier:
             text = file.read().decode("utf-8", "surrogateescape")
         names: Fields = {"USERID": step.owner, "FILENAME": f"{step.name}.script"}
         told = self._scripts(step.owner)
+        changes: list[tuple[str, Value]] = [
+            ("SIEVE", {**names, "LAST_UPDATE": _now(), "CONTENT": text})
+        ]
         if step.name in told:
             # Up to 3.6.5 a script that replaces another is stored empty.
-            self._apply(what, "UNSIEVE", names)
-        self._apply(what, "SIEVE", {**names, "LAST_UPDATE": _now(), "CONTENT": text})
+            changes.insert(0, ("UNSIEVE", names))
         if told.get(step.name, ("", False))[1]:
-            self._activate(step.owner, step.name)
+            changes.append(("ACTIVATE_SIEVE", {**names, "FILENAME": f"{step.name}.bc"}))
+        # Together, so that nobody meets the user without it.
+        refusal = self._session.apply(*changes)
+        if refusal is not None:
+            raise StepError(f"{what}: {refusal}")
         if self._scripts(step.owner).get(step.name, ("", False))[0] != step.guid:
             raise StepError(f"{what}: another text than that of {step.guid} is there")
 
@@ -354,7 +360,7 @@ class Applier:
         """Hands back what `change` makes of the mailbox, until nobody came in between."""
         for _attempt in range(_ATTEMPTS):
             fields = change()
-            refusal = self._session.apply("MAILBOX", _handed_back(fields))
+            refusal = self._session.apply(("MAILBOX", _handed_back(fields)))
             if refusal is None:
                 return
             if not refusal.startswith(_CHANGED):
@@ -362,7 +368,7 @@ class Applier:
         raise StepError(f"{mailbox} is changed by others all the time: run it again")
 
     def _apply(self, what: str, verb: str, value: Value) -> None:
-        refusal = self._session.apply(verb, value)
+        refusal = self._session.apply((verb, value))
         if refusal is not None:
             raise StepError(f"{what}: {refusal}")
 

@@ -24,7 +24,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from . import _endpoints, _files, _merge, _names, _peers, _probe, _role, _survey
+from . import _endpoints, _files, _merge, _names, _peers, _points, _probe, _role, _survey
 from ._apply import Applier, grouped
 from ._errors import ReplicationError
 from ._install import Install
@@ -151,6 +151,7 @@ class _Work:
 
     def _keep(self, plans: list[Plan], counts: Counter[str]) -> None:
         kept = self.archive.keep(plans, {OLD: self._there, NEW: self._here})
+        _points.reach("archived")
         counts.update(
             archived=kept.messages, archived_bytes=kept.bytes, archived_scripts=kept.scripts
         )
@@ -160,6 +161,7 @@ class _Work:
         """Carries out a plan's steps; what fails stops none of the others."""
         for group in grouped(plan.steps):
             reason = self._failure(group)
+            _points.reach("carried out")
             if reason is None:
                 counts.update(_counted(group))
             else:

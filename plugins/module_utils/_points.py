@@ -37,6 +37,8 @@ POINTS = (
     "reloaded",
     "secured",
     "dropped",
+    "archived",
+    "carried out",
 )
 
 _passed: Counter[str] = Counter()

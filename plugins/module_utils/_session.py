@@ -179,11 +179,16 @@ class Session:
         self._send_line(text)
         return self._answer()
 
-    def apply(self, what: str, value: _dlist.Value, verb: str = "APPLY") -> str | None:
-        """Has the server take a change, or with the verb RESTORE add to what it has; why it did
-        not, if so."""
-        self._wire.send(self._verb(verb) + f" {what} ".encode() + _dlist.serialise(value) + b"\r\n")
-        return self._completion()
+    def apply(self, *changes: tuple[str, _dlist.Value]) -> str | None:
+        """Has the server make changes, handed over together; why it did not, if so."""
+        self._wire.send(
+            b"".join(
+                self._verb("APPLY") + f" {what} ".encode() + _dlist.serialise(value) + b"\r\n"
+                for what, value in changes
+            )
+        )
+        refusals = [self._completion() for _change in changes]
+        return next((refusal for refusal in refusals if refusal is not None), None)
 
     def upload(self, partition: str, guid: str, size: int, pieces: Iterable[bytes]) -> str | None:
         """Hands over a message for the changes that follow in this session; why it was not taken,

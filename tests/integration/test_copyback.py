@@ -8,8 +8,10 @@ sync_client makes of it, then what copy-back does. Each user is one case.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -30,6 +32,8 @@ USERS = (
     *("expunged", "script", "meta", "aged"),
 )
 FRESH = "fresh"
+# Where it is killed before it may come to its end.
+POINTS = ("archived:1", "carried out:1", "carried out:6", "carried out:11")
 DATE = '"01-Feb-2020 03:04:05 +0000"'
 SCRIPT = 'require "fileinto";\r\nfileinto "INBOX.%s";\r\n'
 
@@ -277,6 +281,29 @@ def superseded() -> bool:
     return (found["role"], found["epoch"]) == ("fenced", epoch())
 
 
+@contextlib.contextmanager
+def load(user: str, name: str) -> Iterator[list[str]]:
+    """Mail that comes in all the time; the subjects that the new master has taken."""
+    sent: list[str] = []
+    done = threading.Event()
+
+    def send() -> None:
+        with client(NEW, user) as session:
+            while not done.is_set():
+                subject = f"meanwhile {len(sent)}"
+                put(session, name, subject)
+                sent.append(subject)
+                time.sleep(0.02)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield sent
+    finally:
+        done.set()
+        thread.join()
+
+
 def copyback(check: bool = False, **options: Any) -> dict[str, Any]:
     return lab.module(NEW, "copyback", check=check, old=OLD, epoch=epoch(), **options)
 
@@ -331,12 +358,18 @@ def test_check_tells_all_and_touches_nothing() -> None:
 
 def test_everything_of_the_old_master_is_there_or_in_the_archive() -> None:
     seen_before = {user: folders(NEW, user) for user in USERS}
-    started = time.monotonic()
-    told = copyback()
+    with load("lone", "INBOX/Work") as sent:
+        for point in POINTS:
+            assert "rc" in copyback(stop_at=point)
+        started = time.monotonic()
+        told = copyback()
     assert not told.get("failed"), told["msg"]
     print(f"\ncopy-back in {time.monotonic() - started:.1f} s: {told['counts']}")
     seen = {user: folders(NEW, user) for user in (*USERS, FRESH)}
     _nothing_moved(seen_before, seen)
+    there = subjects(seen["lone"]["INBOX/Work"])
+    assert sent
+    assert all(there[subject] == 1 for subject in sent)
 
     (lone,) = [mail for mail in seen["lone"]["INBOX"] if mail.subject == "lone"]
     assert {flag.lower() for flag in lone.flags} == {"\\flagged", "$label1"}

@@ -65,7 +65,8 @@ class Server:
     def restart(self) -> None:
         pass
 
-    def apply(self, what: str, value: _dlist.Value, verb: str = "APPLY") -> str | None:
+    def apply(self, *changes: tuple[str, _dlist.Value]) -> str | None:
+        ((what, value),) = changes
         self.applied.append((what, value))
         if what != "MAILBOX" or not isinstance(value, dict):
             return None
