@@ -145,6 +145,9 @@ class _Work:
                 break
             report.failures = [failed for plan in todo for failed in self._steps(plan, counts)]
             plans = self.plans({plan.owner for plan in todo})
+            # What clients did in between may clash as well.
+            told = [conflict.as_dict() for plan in plans for conflict in plan.conflicts]
+            report.conflicts += [one for one in told if one not in report.conflicts]
         report.left = sum(len(plan.steps) for plan in plans)
         report.counts.update(counts)
         report.changed = any(counts.values())
@@ -159,7 +162,7 @@ class _Work:
 
     def _steps(self, plan: Plan, counts: Counter[str]) -> Iterator[dict[str, Any]]:
         """Carries out a plan's steps; what fails stops none of the others."""
-        for group in grouped(plan.steps):
+        for group in grouped(self.archive.covered(plan)):
             reason = self._failure(group)
             _points.reach("carried out")
             if reason is None:

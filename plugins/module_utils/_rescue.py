@@ -18,13 +18,13 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import _dlist, _files, _plan
 from ._errors import ReplicationError
 from ._model import Mailbox, Message
-from ._plan import OLD, Plan
+from ._plan import NEW, OLD, Plan, Step
 from ._session import Download, Session
 
 INDEX = "index.json"
@@ -88,7 +88,9 @@ class Archive:
         self._paths: dict[str, str] = {}
         self._folders: dict[tuple[str, str], str] = {}
         for entry in self._read():
-            self._note(entry)
+            # A power cut may have left the line and not the file's name.
+            if entry["file"] is None or os.path.exists(os.path.join(folder, entry["file"])):
+                self._note(entry)
 
     def path(self, guid: str) -> str:
         """Where the bytes with this SHA-1 lie."""
@@ -100,6 +102,31 @@ class Archive:
     def lacks(self, plans: Iterable[Plan]) -> bool:
         """Whether something of these is not in it yet, as far as that is known without reading."""
         return any(wanted.key not in self._keys for plan in plans for wanted in _all_of(plan))
+
+    def covered(self, plan: Plan) -> list[Step]:
+        """The plan's steps, without what they would bring or take away and is not in it: one
+        message that can't be read holds up no other."""
+        taken = {wanted.key for wanted in _all_of(plan) if wanted.side == NEW} - self._keys
+        boxes = {key[1] for key in taken}
+        steps = (self._covered(step, taken, boxes) for step in plan.steps)
+        return [step for step in steps if step is not None]
+
+    def _covered(self, step: Step, taken: set[tuple[str, ...]], boxes: set[str]) -> Step | None:
+        """`taken` is what is not in it of what the plan takes away, `boxes` the mailboxes of it."""
+        if isinstance(step, (_plan.AddMessages, _plan.AddMailbox)):
+            here = tuple(message for message in step.messages if message.guid in self._paths)
+            is_left = here or isinstance(step, _plan.AddMailbox)
+            return replace(step, messages=here) if is_left else None
+        if isinstance(step, _plan.DeleteMailbox):
+            return None if step.uniqueid in boxes else step
+        if isinstance(step, _plan.Expunge):
+            key = (NEW, step.uniqueid, str(step.uid), step.guid)
+            return None if key in taken else step
+        if isinstance(step, (_plan.PutScript, _plan.RemoveScript)):
+            replaced = any(key[:3] == (NEW, step.owner or "", step.name) for key in taken)
+            unread = isinstance(step, _plan.PutScript) and step.guid not in self._paths
+            return None if replaced or unread else step
+        return step
 
     def keep(self, plans: Iterable[Plan], sides: Mapping[str, Session]) -> Kept:
         """All that the plans want kept, durable when this returns."""

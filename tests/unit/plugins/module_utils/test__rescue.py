@@ -17,10 +17,17 @@ from ansible_collections.mailops.cyrus.plugins.module_utils import _dlist
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._model import Message
 from ansible_collections.mailops.cyrus.plugins.module_utils._plan import (
+    NEW,
     OLD,
+    AddMessages,
+    DeleteMailbox,
+    Expunge,
     Plan,
     PutScript,
+    RemoveScript,
     Save,
+    SaveScript,
+    Step,
 )
 from ansible_collections.mailops.cyrus.plugins.module_utils._rescue import INDEX, Archive
 from ansible_collections.mailops.cyrus.plugins.module_utils._session import (
@@ -28,6 +35,8 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._session import (
     Download,
     Session,
 )
+
+from .worlds import head
 
 TEXT, SCRIPT = b"Subject: lone\r\n\r\n", b"keep;\r\n"
 GUID, SCRIPT_GUID = (hashlib.sha1(text).hexdigest() for text in (TEXT, SCRIPT))
@@ -124,3 +133,31 @@ def test_script_that_a_step_puts_in_is_kept(tmp_path: Path) -> None:
     )
     assert unknown == []
     assert Path(archive.path(SCRIPT_GUID)).read_bytes() == SCRIPT
+
+
+def test_line_without_its_file_is_written_again(tmp_path: Path) -> None:
+    archive, _unknown = keep(Server(), tmp_path, save())
+    Path(archive.path(GUID)).unlink()
+    again, _unknown = keep(Server(), tmp_path, save())
+    assert Path(again.path(GUID)).read_bytes() == TEXT
+
+
+def test_what_is_not_archived_is_neither_brought_nor_taken_away(tmp_path: Path) -> None:
+    unread = replace(LONE, uid=8, guid="f" * 40)
+    box = head("user.a", "u1")
+    ours = Save("a", "user.a", "u1", "default", NEW, unread, "")
+    steps: tuple[Step, ...] = (
+        DeleteMailbox("a", "user.a", "u1", 1),
+        AddMessages("a", "user.a", "u1", box, (LONE, unread)),
+        AddMessages("a", "user.a", "u2", box, (unread,)),
+        Expunge("a", "user.a", "u1", 8, unread.guid),
+        Expunge("a", "user.a", "u1", 7, GUID),
+        PutScript("a", "x", "g1"),
+        RemoveScript("a", "y", "g2"),
+    )
+    archive, _unknown = keep(Server(), tmp_path, save())
+    plan = Plan("a", True, (*save().saves, ours, SaveScript("a", "y", "g2", NEW, "")), steps)
+    assert archive.covered(plan) == [
+        AddMessages("a", "user.a", "u1", box, (LONE,)),
+        Expunge("a", "user.a", "u1", 7, GUID),
+    ]
