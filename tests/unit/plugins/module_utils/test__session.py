@@ -529,3 +529,70 @@ def test_all_of_a_pipeline_s_readers_see_their_own_answer() -> None:
     assert [answer.lines for answer in session.ask(["X 1"])] == [(b"A X 1",)]
     assert [answer.lines for answer in session.ask([])] == []
     assert [answer.lines for answer in session.ask(["X 2", "X 3"])] == [(b"A X 2",), (b"A X 3",)]
+
+
+# -- changing
+
+BOX = {"MBOXNAME": "user.a", "PARTITION": "default", "UNIQUEID": "u1"}
+GUID = "ba218b604812612054df7388756ba109ea4380d8"
+
+
+def test_changes_are_handed_over_together() -> None:
+    def script(request: bytes) -> bytes:
+        return b"NO IMAP_SYNC_CHANGED since\r\n" if b"UNSIEVE" in request else OK
+
+    session, scripted = session_on(CSYNC, script)
+    assert session.apply(("SUB", {"USERID": "a", "MBOXNAME": "user.a"})) is None
+    assert scripted.requests[-1] == b"APPLY SUB %(USERID a MBOXNAME user.a)"
+    assert session.apply(("UNSIEVE", {}), ("SIEVE", {})) == "IMAP_SYNC_CHANGED since"
+    assert scripted.most_requests == 2
+
+
+def test_changes_by_imap() -> None:
+    session, scripted = session_on(IMAP, embedded(success), EMBEDDED)
+    assert session.apply(("UNQUOTA", "user.a")) is None
+    session.restart()
+    tagged = [request.split(b" ", 1)[1] for request in scripted.requests[-2:]]
+    assert tagged == [b"SYNCAPPLY UNQUOTA user.a", b"SYNCRESTART"]
+
+
+def test_flag_is_sent_as_cyrus_sends_it() -> None:
+    session, scripted = session_on(CSYNC)
+    session.apply(("MAILBOX", {"FLAGS": ["\\Seen", "$Label1", "\\two words"]}))
+    assert scripted.requests[-1].startswith(b"APPLY MAILBOX %(FLAGS (\\Seen $Label1 {10+}\r\n")
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1 << 20])
+def test_message_is_downloaded(piece: int) -> None:
+    text = b"Subject: a\r\n\r\n* OK not an answer\r\n{5}\r\n"
+
+    def script(request: bytes) -> bytes:
+        head = f"* MESSAGE %{{default {GUID} {len(text)}}}\r\n".encode()
+        return head + text + b"\r\n" + OK
+
+    session, scripted = session_on(CSYNC, script, piece=piece)
+    told = session.download(BOX, 7, GUID)
+    assert (told.refusal, told.size, b"".join(told.pieces)) == (None, len(text), text)
+    assert scripted.requests[-1].startswith(b"GET FETCH %(MBOXNAME user.a PARTITION default")
+    assert b"".join(session.download(BOX, 7, GUID).pieces) == text
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"NO IMAP_MAILBOX_NONEXISTENT No Such Mailbox\r\n", "IMAP_MAILBOX_NONEXISTENT"),
+        (b"* MESSAGE NIL\r\n" + OK, "not what the index says"),
+        (OK, "nothing is told"),
+    ],
+    ids=["gone", "damaged", "nothing"],
+)
+def test_message_that_is_not_there(answer: bytes, said: str) -> None:
+    session, _scripted = session_on(CSYNC, lambda _request: answer)
+    told = session.download(BOX, 7, GUID)
+    assert said in str(told.refusal)
+    assert [*told.pieces] == []
+
+
+def test_upload_that_has_no_room() -> None:
+    session, _scripted = session_on(CSYNC, lambda _request: b"BAD IMAP_PROTOCOL_ERROR\r\n")
+    assert session.upload("default", GUID, 3, [b"abc"]) == "IMAP_PROTOCOL_ERROR"
