@@ -445,4 +445,6 @@ def test_what_its_user_has_deleted_since_does_not_come_back() -> None:
 def test_a_host_that_is_not_fenced_is_refused() -> None:
     told = lab.module(OLD, "copyback", old=NEW, epoch=epoch())
     assert "this host is no master" in told["msg"]
-    assert "no merge base" in lab.module(NEW, "copyback", old=OLD, epoch=999)["msg"]
+    assert (
+        "the epoch that has a merge base" in lab.module(NEW, "copyback", old=OLD, epoch=999)["msg"]
+    )
