@@ -27,6 +27,7 @@ from typing import Any
 from . import _endpoints, _files, _merge, _names, _peers, _points, _probe, _role, _survey
 from ._apply import Applier, grouped
 from ._errors import ReplicationError
+from ._imapd_conf import switch
 from ._install import Install
 from ._plan import NEW, OLD, Plan, Step
 from ._rescue import Archive
@@ -38,6 +39,8 @@ ARCHIVE, BASE, REPORT = "archive", "base.gz", "report.json"
 
 # Clients go on meanwhile, so a step may meet another mailbox than was compared.
 _ROUNDS = 3
+# A large mailbox is taken in one go.
+_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,10 @@ class Asked:
     @property
     def folder(self) -> str:
         return os.path.join(FOLDER, str(self.epoch))
+
+    @property
+    def base(self) -> str:
+        return os.path.join(self.folder, BASE)
 
 
 @dataclass
@@ -88,8 +95,13 @@ def copy_back(asked: Asked, check: bool) -> Report:
     """All of it, or with `check` what would be done."""
     report = Report(archive=os.path.join(asked.folder, ARCHIVE))
     install, me = Install.discover(), _own_record(asked)
-    new, old = replace(_probe.local(""), name=me.host), _old_endpoint(asked, me, install)
-    with _alone(asked.folder), closing(Session(old)) as there, closing(Session(new)) as here:
+    new, old = _own_endpoint(me, install), _old_endpoint(asked, me, install)
+    if not asked.without_base and not os.path.exists(asked.base):
+        raise ReplicationError(
+            f"this host has no merge base of epoch {asked.epoch}: {asked.base} is missing"
+        )
+    alone = contextlib.nullcontext() if check else _alone(asked.folder)
+    with alone, closing(Session(old)) as there, closing(Session(new)) as here:
         if here.is_same_server(there) and not asked.path:
             raise ReplicationError(f"{asked.old} leads to this host: correct its address")
         work = _Work(asked, report, there, here, install)
@@ -132,7 +144,7 @@ class _Work:
     def _base(self) -> Iterator[Holding] | None:
         if self._asked.without_base:
             return None
-        _header, base = _survey.read(os.path.join(self._asked.folder, BASE))
+        _header, base = _survey.read(self._asked.base)
         return base
 
     def carry_out(self, plans: list[Plan]) -> None:
@@ -219,9 +231,18 @@ def _own_record(asked: Asked) -> _role.Record:
     return record
 
 
+def _own_endpoint(me: _role.Record, install: Install) -> Endpoint:
+    return replace(
+        _probe.local(""),
+        name=me.host,
+        virtdomains=switch(install.setting("virtdomains", "off")),
+        answer_timeout=_SECONDS,
+    )
+
+
 def _old_endpoint(asked: Asked, me: _role.Record, install: Install) -> Endpoint:
     if asked.path is not None:
-        return replace(_probe.local(""), name=asked.old, path=asked.path)
+        return replace(_own_endpoint(me, install), name=asked.old, path=asked.path)
     store = _endpoints.read_store()
     told = _peers.ask(store, asked.old).record
     if (told.role, told.epoch) != ("fenced", me.epoch):
@@ -239,12 +260,8 @@ def _of_owners(names: Iterable[str], owners: set[str | None] | None) -> Iterator
 @contextlib.contextmanager
 def _alone(folder: str) -> Iterator[None]:
     """One at a time."""
-    try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise ReplicationError(
-            f"{folder} can't be opened ({error.strerror}): give the epoch that has a merge base"
-        ) from error
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -534,7 +534,7 @@ def test_all_of_a_pipeline_s_readers_see_their_own_answer() -> None:
 # -- changing
 
 BOX = {"MBOXNAME": "user.a", "PARTITION": "default", "UNIQUEID": "u1"}
-GUID = "ba218b604812612054df7388756ba109ea4380d8"
+TEXT_SHA1 = "ba218b604812612054df7388756ba109ea4380d8"
 
 
 def test_changes_are_handed_over_together() -> None:
@@ -567,14 +567,14 @@ def test_message_is_downloaded(piece: int) -> None:
     text = b"Subject: a\r\n\r\n* OK not an answer\r\n{5}\r\n"
 
     def script(request: bytes) -> bytes:
-        head = f"* MESSAGE %{{default {GUID} {len(text)}}}\r\n".encode()
+        head = f"* MESSAGE %{{default {TEXT_SHA1} {len(text)}}}\r\n".encode()
         return head + text + b"\r\n" + OK
 
     session, scripted = session_on(CSYNC, script, piece=piece)
-    told = session.download(BOX, 7, GUID)
+    told = session.download(BOX, 7, TEXT_SHA1)
     assert (told.refusal, told.size, b"".join(told.pieces)) == (None, len(text), text)
     assert scripted.requests[-1].startswith(b"GET FETCH %(MBOXNAME user.a PARTITION default")
-    assert b"".join(session.download(BOX, 7, GUID).pieces) == text
+    assert b"".join(session.download(BOX, 7, TEXT_SHA1).pieces) == text
 
 
 @pytest.mark.parametrize(
@@ -588,11 +588,11 @@ def test_message_is_downloaded(piece: int) -> None:
 )
 def test_message_that_is_not_there(answer: bytes, said: str) -> None:
     session, _scripted = session_on(CSYNC, lambda _request: answer)
-    told = session.download(BOX, 7, GUID)
+    told = session.download(BOX, 7, TEXT_SHA1)
     assert said in str(told.refusal)
     assert [*told.pieces] == []
 
 
 def test_upload_that_has_no_room() -> None:
     session, _scripted = session_on(CSYNC, lambda _request: b"BAD IMAP_PROTOCOL_ERROR\r\n")
-    assert session.upload("default", GUID, 3, [b"abc"]) == "IMAP_PROTOCOL_ERROR"
+    assert session.upload("default", TEXT_SHA1, 3, [b"abc"]) == "IMAP_PROTOCOL_ERROR"

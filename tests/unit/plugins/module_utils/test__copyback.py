@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from ansible_collections.mailops.cyrus.plugins.module_utils import (
+    _copyback,
+    _endpoints,
+    _peers,
+    _role,
+)
+from ansible_collections.mailops.cyrus.plugins.module_utils._copyback import Asked, Report
+from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+from ansible_collections.mailops.cyrus.plugins.module_utils._install import Install
+from ansible_collections.mailops.cyrus.plugins.module_utils._role import Record
+from ansible_collections.mailops.cyrus.plugins.module_utils._store import Host, Store
+
+SINCE = "2026-01-01T00:00:00Z"
+ME = Record("store1", "imap2", "master", "imap2", 4, SINCE)
+ASKED = Asked("imap1", 4)
+STORE = Store("store1", (Host("imap1", "192.0.2.1"), Host("imap2", "192.0.2.2")))
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        (Report("a"), None),
+        (Report("a", unknown=["one", "two"]), "not everything could be read: one and 1 more"),
+        (Report("a", left=2, failures=[{"reason": "no room"}]), "2 steps are not .*no room.*again"),
+        (Report("a", left=1), ".*clients came in between.*"),
+    ],
+)
+def test_why_the_old_data_is_still_needed(report: Report, said: str | None) -> None:
+    assert re.fullmatch(str(said), str(report.trouble))
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (None, "this host is no master"),
+        (Record("store1", "imap2", "replica", "imap1", 4, SINCE), "this host is no master"),
+        (Record("store1", "imap1", "master", "imap1", 4, SINCE), "imap1 is this host"),
+    ],
+)
+def test_runs_on_the_new_master_alone(
+    monkeypatch: pytest.MonkeyPatch, record: Record | None, said: str
+) -> None:
+    monkeypatch.setattr(_role, "read", lambda: record)
+    with pytest.raises(ReplicationError, match=said):
+        _copyback._own_record(ASKED)
+
+
+@pytest.mark.parametrize(("role", "epoch"), [("replica", 4), ("fenced", 3)])
+def test_old_master_that_may_still_change_is_refused(
+    monkeypatch: pytest.MonkeyPatch, role: str, epoch: int
+) -> None:
+    there = Record("store1", "imap1", role, "imap2", epoch, SINCE)
+    monkeypatch.setattr(_endpoints, "read_store", lambda: STORE)
+    monkeypatch.setattr(_peers, "ask", lambda *given: _peers.Answer(there, True))
+    install = Install("/usr/lib/cyrus/bin", "/etc/imapd.conf", "/etc/cyrus.conf", {})
+    with pytest.raises(ReplicationError, match=f"imap1 is {role} in epoch {epoch}, not fenced"):
+        _copyback._old_endpoint(ASKED, ME, install)
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    folder = str(tmp_path / "4")
+    with (
+        _copyback._alone(folder),
+        pytest.raises(ReplicationError, match="another copy-back"),
+        _copyback._alone(folder),
+    ):
+        pass
+    with _copyback._alone(folder):
+        pass
