@@ -31,6 +31,7 @@ from . import (
     _fence,
     _files,
     _imapd_conf,
+    _rejoins,
     _role,
     _seed,
     _store,
@@ -158,12 +159,19 @@ class Configuration:
             extra = {}
         return _cyrus_conf.render(
             text,
-            request.role if request.serving else "fenced",
+            self._starts(),
             self.plan.services,
             extra,
             list(request.store.channels().values()),
             self.plan.taken_over,
         )
+
+    def _starts(self) -> str:
+        """The role that cyrus.conf is for."""
+        if not self.request.serving:
+            return "fenced"
+        resting = self.request.role == "master" and _rejoins.pending()
+        return _cyrus_conf.RESTING if resting else self.request.role
 
     def _never_served(self, text: str) -> bool:
         # Debian's default names services of packages that need not be here; cyrmaster can't have

@@ -22,11 +22,14 @@ from typing import NamedTuple
 from ._errors import ReplicationError
 from ._imapd_conf import BEGIN, END, remove_block
 
-# Off while the host is no master or is fenced; on again when it serves.
+# Off while the host is no master or is fenced, or an old master is awaited; on again afterwards.
 REPLICA_MARK = "#replica# "
 # Off in every role: what it did is done by us.
 REPLACED_MARK = "#replaced# "
 CLEAN = "# Written by mailops.cyrus from cyrus_services; without this line it is the site's file.\n"
+
+# A master that forgets nothing of what was expunged.
+RESTING = "resting"
 
 SECTIONS = ("START", "SERVICES", "DAEMON", "EVENTS")
 LIBEXEC_DIRS = ("/usr/lib/cyrus/bin", "/usr/lib/cyrus-imapd", "/usr/libexec/cyrus-imapd")
@@ -192,7 +195,7 @@ def _mark(
     entry: Entry, role: str, extra: Collection[str], channels: Collection[str], nameless: bool
 ) -> str | None:
     programs = entry.programs
-    master = role == "master"
+    master = role in ("master", RESTING)
     if entry.section == "SERVICES":
         if entry.name in extra or "sync_server" in programs:
             return REPLACED_MARK
@@ -201,7 +204,9 @@ def _mark(
         return REPLACED_MARK
     if role == "fenced" and entry.section != "START":
         return REPLICA_MARK
-    if not master and programs & {"sync_client", "cyr_expire"}:
+    if not master and "sync_client" in programs:
+        return REPLICA_MARK
+    if role != "master" and "cyr_expire" in programs:
         return REPLICA_MARK
     return None
 
@@ -240,7 +245,7 @@ def render(
         mark = _mark(entry, role, extra, channels, nameless)
         if mark:
             lines[entry.line] = mark + lines[entry.line]
-    services = {**own, **(extra if role == "master" else {})}
+    services = {**own, **(extra if role in ("master", RESTING) else {})}
     block = [f"\t{name}\t{services[name]}\n" for name in services if services[name]]
     if not block:
         return "".join(lines)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from . import _files, _link
 from ._errors import ReplicationError
 from ._imapd_conf import switch
-from ._store import CONFIG_DIR, CSYNC_SOCKET, Store
+from ._store import CONFIG_DIR, CSYNC_SOCKET, IMAP_SOCKET, Store
 from ._wire import Endpoint
 
 DESCRIPTION = f"{CONFIG_DIR}/store.json"
@@ -36,6 +36,21 @@ def read_store(path: str = DESCRIPTION) -> Store:
 def local(name: str) -> Endpoint:
     """This host itself, by its private socket, which needs no login."""
     return Endpoint(name, path=CSYNC_SOCKET)
+
+
+def own(name: str, store: Store, settings: Mapping[str, str]) -> Endpoint:
+    """This host itself as its administrator, by its private IMAP, where changes are logged."""
+    passwords = [value for key, value in sorted(settings.items()) if key.endswith("_sync_password")]
+    if not passwords:
+        raise ReplicationError("imapd.conf has no password of the replication: run setup")
+    return Endpoint(
+        name,
+        transport="imap",
+        path=IMAP_SOCKET,
+        user=store.replication_user,
+        password=passwords[0],
+        virtdomains=switch(settings.get("virtdomains", "off")),
+    )
 
 
 def reading(store: Store, replica: str, settings: Mapping[str, str]) -> Endpoint:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -19,7 +19,6 @@ from . import _command, _endpoints, _state
 from ._errors import ReplicationError
 from ._install import read_settings
 from ._session import Answer, Endpoint, Session
-from ._store import IMAP_SOCKET
 
 ARGUMENTS: dict[str, Any] = {
     "user": {"type": "str", "required": True},
@@ -78,18 +77,7 @@ def send(recipient: str, text: str, sender: str) -> None:
 def local(user: str) -> Endpoint:
     """A user's mail on this host, in any role, by its private socket."""
     settings = read_settings("/etc/imapd.conf")
-    passwords = [value for key, value in sorted(settings.items()) if key.endswith("_sync_password")]
-    if not passwords:
-        raise ReplicationError("imapd.conf has no password of the replication: run setup")
-    store = _endpoints.read_store()
-    return Endpoint(
-        "this host",
-        transport="imap",
-        path=IMAP_SOCKET,
-        user=store.replication_user,
-        password=passwords[0],
-        act_as=user,
-    )
+    return replace(_endpoints.own("this host", _endpoints.read_store(), settings), act_as=user)
 
 
 class Mailbox:

@@ -159,7 +159,7 @@ class Session:
 
     def ask(self, requests: Iterable[str]) -> Iterator[Answer]:
         """The answers to GET requests (their text behind ``GET``), in order."""
-        return self._pipeline(requests, self._answer)
+        return self._pipeline(map(self._request_line, requests), self._answer)
 
     def set_aside(self, partition: str, size: int) -> str | None:
         """Hands over a message of `size` bytes that belongs to no mailbox and that the server
@@ -181,14 +181,16 @@ class Session:
 
     def apply(self, *changes: tuple[str, _dlist.Value]) -> str | None:
         """Has the server make changes, handed over together; why it did not, if so."""
-        self._wire.send(
-            b"".join(
-                self._verb("APPLY") + f" {what} ".encode() + _dlist.serialise(value) + b"\r\n"
-                for what, value in changes
-            )
-        )
+        self._wire.send(b"".join(self._apply_line(*change) for change in changes))
         refusals = [self._completion() for _change in changes]
         return next((refusal for refusal in refusals if refusal is not None), None)
+
+    def apply_all(self, changes: Iterable[tuple[str, _dlist.Value]]) -> Iterator[str | None]:
+        """Has the server make any number of changes; why it did not, for each, in order."""
+        return self._pipeline((self._apply_line(*change) for change in changes), self._completion)
+
+    def _apply_line(self, what: str, value: _dlist.Value) -> bytes:
+        return self._verb("APPLY") + f" {what} ".encode() + _dlist.serialise(value) + b"\r\n"
 
     def upload(self, partition: str, guid: str, size: int, pieces: Iterable[bytes]) -> str | None:
         """Hands over a message for the changes that follow in this session; why it was not taken,
@@ -249,7 +251,7 @@ class Session:
     def full_mailboxes(self, names: Iterable[str]) -> Iterator[FullMailbox]:
         """Mailboxes with all their records, in order, one at a time."""
         requests = ("FULLMAILBOX " + quoted(name) for name in names)
-        return self._pipeline(requests, self._full_mailbox)
+        return self._pipeline(map(self._request_line, requests), self._full_mailbox)
 
     def listing(self, pattern: str = "*") -> Iterator[str]:
         """Internal names of the mailboxes that the server lists to its admin (IMAP only), by
@@ -270,8 +272,8 @@ class Session:
             raise self._wire.error(f"lists a mailbox without a name: {line[:60]!r}")
         return delimiter, name
 
-    def _pipeline(self, requests: Iterable[str], read: Callable[[], T]) -> Iterator[T]:
-        todo = map(self._request_line, requests)
+    def _pipeline(self, lines: Iterable[bytes], read: Callable[[], T]) -> Iterator[T]:
+        todo = iter(lines)
         sizes: deque[int] = deque()
         while True:
             # Filled up again when half of it is answered: few writes, and no pause either.

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from . import _files, _names
+from . import _files, _heartbeat, _names
 from ._dlist import FormatError
 from ._errors import ReplicationError
 from ._model import Annotations, Mailbox, Message, Quota, Script, Seen, State
@@ -76,10 +76,12 @@ class Counts:
 
 
 def survey(session: Session, names: Iterable[str]) -> Iterator[Holding]:
-    """What a server has in the mailboxes it lists; shared mailboxes come first, always."""
+    """What a server has in the mailboxes it lists; shared mailboxes come first, always. Those in
+    which the channels measure their lag are nobody's."""
     by_owner: dict[str | None, set[str]] = {None: set()}
     for name in names:
-        by_owner.setdefault(_names.owner(name), set()).add(name)
+        if not _heartbeat.is_ours(name):
+            by_owner.setdefault(_names.owner(name), set()).add(name)
     for owner in sorted(by_owner, key=_order):
         yield _Reader(session, owner, sorted(by_owner[owner])).read()
 
