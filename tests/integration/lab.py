@@ -109,8 +109,7 @@ def module(
     command += ["-a", json.dumps(options)] if options else []
     command += ["--check"] if check else []
     if stop_at:
-        python = f"/usr/bin/env CYRUS_REPLICATION_STOP_AT={stop_at} /usr/bin/python3"
-        command += ["-e", json.dumps({"ansible_python_interpreter": python})]
+        command += ["-e", json.dumps({"ansible_python_interpreter": _stopping(where, stop_at)})]
     done = subprocess.run(
         command,
         check=False,
@@ -128,6 +127,14 @@ def module(
     plays = json.loads(done.stdout)["plays"]
     found: dict[str, Any] = plays[0]["tasks"][0]["hosts"][where]
     return found
+
+
+def _stopping(host: str, point: str) -> str:
+    """A Python on the host that ends at a point; the interpreter is one word for Ansible."""
+    path = "/root/stopping-python"
+    text = f'#!/bin/sh\nCYRUS_REPLICATION_STOP_AT={point} exec /usr/bin/python3 "$@"\n'
+    ssh(host, f"cat > {path} && chmod 755 {path}", data=text)
+    return path
 
 
 def playbook_met(name: str, extra: Mapping[str, Any], task: str, act: Callable[[int], None]) -> Run:
