@@ -21,8 +21,20 @@ Annotations = tuple[tuple[str, str, str], ...]
 # From this version on scripts are kept in a mailbox as well, which replicates like any other.
 SCRIPT_MAILBOXES_SINCE = (3, 5)
 
+# A record with nothing in it but words and numbers, in one match: nearly all of them.
+_PLAIN_RECORD = re.compile(
+    rb"%\(UID (\d+) MODSEQ (\d+) LAST_UPDATED (\d+) FLAGS \(([^()\"{%]*)\)"
+    rb" INTERNALDATE (\d+) SIZE (\d+) GUID ([0-9a-f]{40})"
+    rb"(?: ANNOTATIONS \(((?:%\(ENTRY [^ ()\"{%]+ USERID \"\" MODSEQ \d+ VALUE \d+\) ?)+)\))?\)"
+)
+_PLAIN_ANNOTATION = re.compile(rb"ENTRY ([^ ]+) [^)]* VALUE (\d+)")
+
 # As large as 64 bits hold.
 _NUMBER = re.compile(r"[0-9]{1,20}\Z")
+
+
+def _text(word: bytes) -> str:
+    return word.decode("utf-8", "surrogateescape")
 
 
 def _str(fields: dict[str, Value], key: str) -> str:
@@ -143,6 +155,25 @@ class Message:
 
     @classmethod
     def parse(cls, record: bytes) -> Message:
+        plain = _PLAIN_RECORD.fullmatch(record)
+        if plain is None:
+            return cls.parse_any(record)
+        uid, modseq, last_updated, flags, internaldate, size, guid, annotations = plain.groups()
+        found = _PLAIN_ANNOTATION.findall(annotations or b"")
+        return cls(
+            uid=int(uid),
+            modseq=int(modseq),
+            last_updated=int(last_updated),
+            flags=frozenset(_text(flags).lower().split(" ")) - {""},
+            internaldate=int(internaldate),
+            size=int(size),
+            guid=guid.decode(),
+            annotations=tuple(sorted((_text(entry), "", value.decode()) for entry, value in found)),
+        )
+
+    @classmethod
+    def parse_any(cls, record: bytes) -> Message:
+        """Also one with literals, strings and lists in it."""
         value = _dlist.parse(record)
         if len(value) != 1 or not isinstance(value[0], dict):
             raise FormatError("a record is no key-value list")

@@ -176,7 +176,7 @@ def test_killed_at_any_point_it_is_completed_by_the_next_call(lost: object) -> N
     assert lab.ssh(NEW, f"ls {STATE}/rejoin*", check=False).returncode != 0
     for point in ("surveyed:1", "awaited:1", "raised:1"):
         killed = merge_base(stop_at=point)
-        assert killed["failed"] and killed.get("rc") != 127, killed
+        assert killed.get("rc") in (-9, 137), killed
     before = read("base", planned["path"])
     done = merge_base()
     assert not done.get("failed"), done

@@ -198,3 +198,22 @@ def test_any_fields_are_understood_or_refused(kind: bytes, value: dict[str, _dli
         State.parse([kind + b" " + _dlist.serialise(value)])
     with contextlib.suppress(FormatError):
         Message.parse(_dlist.serialise(value))
+
+
+WORDS = [b"\\Seen", b"$Label1", b"\\Expunged", b"Junk", b"a\xff"]
+ENTRY = b'%(ENTRY /vendor/cmu/cyrus-imapd/savedate USERID "" MODSEQ 0 VALUE 1795441587)'
+OTHER = b'%(ENTRY /comment USERID "" MODSEQ 3 VALUE 7)'
+ODD = b'%(ENTRY /comment USERID anna MODSEQ 3 VALUE "a b")'
+
+
+@given(
+    st.lists(st.sampled_from(WORDS), max_size=3),
+    st.lists(st.sampled_from([ENTRY, OTHER, ODD]), max_size=3),
+    st.booleans(),
+)
+def test_the_quick_way_and_the_slow_one_find_the_same(
+    flags: list[bytes], annotations: list[bytes], listed: bool
+) -> None:
+    more = b" ANNOTATIONS (" + b" ".join(annotations) + b")" if listed or annotations else b""
+    record = RECORD.replace(b"(\\Seen $Label1)", b"(" + b" ".join(flags) + b")")[:-1] + more + b")"
+    assert Message.parse(record) == Message.parse_any(record)
