@@ -24,33 +24,32 @@ _EVERY = 0.1
 
 def failover(scene: store.Scene, _log: Path, _die_at: int | None) -> None:
     lab.module(scene.master, "fence", state="present", reason="another master")
-    record = store.record(scene.candidate)
-    lab.module(
-        scene.candidate,
-        "role",
-        store=record["store"],
-        host=scene.candidate,
-        role="master",
-        master=scene.candidate,
-        epoch=int(record["epoch"]) + 1,
-        configure=True,
-    )
+    _become(scene, scene.candidate, "master", int(store.record(scene.candidate)["epoch"]) + 1)
     address = lab.address(scene.candidate)
     lab.ssh("mx1", f"sed 's/^[0-9.]* {SERVICE}/{address} {SERVICE}/' /etc/hosts > /etc/hosts.new")
     lab.ssh("mx1", "cat /etc/hosts.new > /etc/hosts")
 
 
-def rejoin(scene: store.Scene, log: Path, _die_at: int | None) -> None:
-    lab.ssh(
-        scene.master,
-        "cd /var/lib/cyrus-replication && rm -f fence.json && sed -i s/fenced/replica/ role.json",
-    )
-    run = lab.playbook("setup")
-    log.write_text(run.output)
-    assert run.rc == 0, run.output
+def rejoin(scene: store.Scene, _log: Path, _die_at: int | None) -> None:
+    _become(scene, scene.master, "replica", int(store.record(scene.master)["epoch"]), rejoin=True)
     host = Host(from_environment(), scene.candidate)
     deadline, quiet = time.monotonic() + _SECONDS, time.monotonic()
     while time.monotonic() < min(deadline, quiet + _QUIET_SECONDS):
         if moment.moment(host, scene.master):
             quiet = time.monotonic()
         time.sleep(_EVERY)
+
+
+def _become(scene: store.Scene, host: str, role: str, epoch: int, **options: bool) -> None:
+    done = lab.module(
+        host,
+        "role",
+        store=lab.var("cyrus_store"),
+        host=host,
+        role=role,
+        master=scene.candidate,
+        epoch=epoch,
+        configure=True,
+        **options,
+    )
+    assert done.get("changed"), done

@@ -25,7 +25,8 @@ _SECONDS = 60.0
 _CONNECTIONS = 3
 _WANTED = "(UID FLAGS BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])"
 _LISTED = re.compile(rb'\((?P<attributes>[^)]*)\) "." (?P<name>".*"|\S+)$')
-_TOLD = re.compile(rb"UID (\d+).*FLAGS \(([^)]*)\)", re.DOTALL)
+_UID = re.compile(rb"\bUID (\d+)")
+_FLAGS = re.compile(rb"\bFLAGS \(([^)]*)\)")
 
 
 def read(host: str, users: Sequence[str]) -> list[Found]:
@@ -56,10 +57,20 @@ def look(session: imaplib.IMAP4, user: str, name: str, first: int = 1) -> Iterat
     _must(session.select(name))
     (validity,) = (int(text) for text in session.response("UIDVALIDITY")[1] if text)
     for part in _must(session.uid("FETCH", f"{first}:*", _WANTED)):
-        if isinstance(part, tuple) and (told := _TOLD.search(part[0])):
-            place = Place(user, name.strip('"'), validity, int(told[1]))
+        if isinstance(part, tuple):
             ident = part[1].decode("utf-8", "replace").partition(":")[2].strip()
-            yield Found(place, ident, frozenset(told[2].decode().split()))
+            uid, flags = (told[1].decode() for told in _both(part[0]))
+            place = Place(user, name.strip('"'), validity, int(uid))
+            yield Found(place, ident, frozenset(flags.split()))
+
+
+def _both(answer: bytes) -> Iterator[re.Match[bytes]]:
+    """UID and flags, whichever the server tells first."""
+    for pattern in (_UID, _FLAGS):
+        found = pattern.search(answer)
+        if found is None:
+            raise imaplib.IMAP4.abort(f"FETCH without {pattern.pattern!r}: {answer!r}")
+        yield found
 
 
 def _must(answer: tuple[str, list[Any]]) -> list[Any]:
