@@ -10,8 +10,7 @@ import argparse
 import secrets
 import sys
 
-from . import exam, plain, store
-from .faults import FAULTS
+from . import exam, faults, plain, store
 from .round import Outcome, Ways
 
 
@@ -20,7 +19,7 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--rounds", type=int, default=18, metavar="N", help="rounds that count (default 18)")
     add("--seed", default="", metavar="S", help="of an earlier run, to draw the same again")
-    add("--fault", action="append", default=[], choices=[fault.name for fault in FAULTS])
+    add("--fault", action="append", default=[], choices=[fault.name for fault in faults.FAULTS])
     add("--plain", action="store_true", help="what is lost without failover and rejoin")
     return parser.parse_args()
 
@@ -29,6 +28,9 @@ def main() -> int:
     args = _arguments()
     seed = args.seed or secrets.token_hex(4)
     print(f"seed={seed}", flush=True)
+    store.boot()
+    for host in store.STORE:
+        faults.clear(host)
     store.prepare()
     ways = Ways(plain.failover, plain.rejoin) if args.plain else Ways()
     outcomes: list[Outcome] = []

@@ -45,5 +45,9 @@ def set_wrong(host: str, seconds: int) -> None:
     lab.ssh(host, f"cat > {_DROP_IN} && {_RESTART}", data=_START.format(settings))
 
 
+def is_wrong(host: str) -> bool:
+    return lab.ssh(host, f"test -e {_DROP_IN}", check=False).returncode == 0
+
+
 def set_right(host: str) -> None:
     lab.ssh(host, f"rm -f {_DROP_IN}; {_RESTART}")

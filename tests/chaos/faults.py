@@ -88,7 +88,12 @@ def _cut(host: str, peer: str) -> None:
 
 def _mend(scene: Scene) -> None:
     _start(scene)
-    _nft(scene.master, f"delete table inet {_TABLE}")
+    _uncut(scene.master)
+
+
+def _uncut(host: str) -> None:
+    # Adding first makes it no error where there is none.
+    _nft(host, f"add table inet {_TABLE}; delete table inet {_TABLE}")
 
 
 def _nft(host: str, command: str) -> None:
@@ -102,6 +107,14 @@ def _wrong_clock(scene: Scene) -> None:
 
 def _right_clock(scene: Scene) -> None:
     clock.set_right(scene.master)
+
+
+def clear(host: str) -> None:
+    """Remove what a run that was cut off has left on a host that is up."""
+    _uncut(host)
+    lab.ssh(host, f"rm -f {_FILLER}")
+    if clock.is_wrong(host):
+        clock.set_right(host)
 
 
 FAULTS = (

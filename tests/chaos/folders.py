@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import imaplib
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,10 +26,11 @@ class Folders:
     On the new master the user deletes the first, and makes the second once more.
     """
 
-    def __init__(self, journal: Journal, user: str, number: int) -> None:
+    def __init__(self, journal: Journal, user: str) -> None:
         self._journal = journal
         self._user = user
-        self._gone, self._twice = f"INBOX/Gone{number}", f"INBOX/Twice{number}"
+        mark = secrets.token_hex(4)
+        self._gone, self._twice = f"INBOX/Gone{mark}", f"INBOX/Twice{mark}"
         self._in_gone: set[str] = set()
 
     def before(self, master: str) -> None:

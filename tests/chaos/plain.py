@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.integration import lab
 from tests.lab.host import Host
@@ -40,7 +41,7 @@ def rejoin(scene: store.Scene, _log: Path, _die_at: int | None) -> None:
         time.sleep(_EVERY)
 
 
-def _become(scene: store.Scene, host: str, role: str, epoch: int, **options: bool) -> None:
+def _become(scene: store.Scene, host: str, role: str, epoch: int, **options: Any) -> None:
     done = lab.module(
         host,
         "role",

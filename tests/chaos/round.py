@@ -73,7 +73,7 @@ def play(card: Card, number: int, journal: Journal, folder: Path, ways: Ways) ->
     (new,) = (host for host in store.STORE if host != old)
     (fault,) = (fault for fault in faults.FAULTS if fault.name == card.fault)
     scene = Scene(old, new, fault.name == "power", card.clock)
-    folders, watch, begun = Folders(journal, users[0], number), Watch(), time.time()
+    folders, watch, begun = Folders(journal, users[0]), Watch(), time.time()
     folders.before(old)
     with ExitStack() as load:
         writers = load.enter_context(Writers(store.STORE, users[-1], journal.ledger))
@@ -104,7 +104,7 @@ def play(card: Card, number: int, journal: Journal, folder: Path, ways: Ways) ->
             journal,
             reader.read(new, users),
             reader.archived(new),
-            reader.resent(MTA, begun),
+            reader.resent(MTA, journal.ledger.begun),
             writers.turns(),
         )
     accepted = sum(one.time >= begun for one in journal.ledger.accepted())

@@ -25,9 +25,13 @@ _RETURN_SECONDS = 60.0
 _QUEUE_SECONDS = 180.0
 
 
-def prepare() -> None:
-    """Bare hosts, or those of an earlier run, as a store with users."""
+def boot() -> None:
+    """The lab's hosts, bare or as an earlier run has left them."""
     lab.lab("up", "--hosts", ",".join((*STORE, "mx1")))
+
+
+def prepare() -> None:
+    """Make a store with users of the hosts, which are up."""
     setup = lab.playbook("setup")
     assert setup.rc == 0, setup.output
     subprocess.run([sys.executable, "-m", "tests.lab.site"], cwd=lab.ROOT, check=True)
