@@ -88,6 +88,7 @@ class _Case:
     def document(self) -> Answer:
         candidate = self.options.candidate
         held = self.mtas if self.options.holds else []
+        everybody = [self.old, *self.names, *self.options.mtas]
         return {
             "store": self.store.name,
             "stage": self.stage,
@@ -101,7 +102,8 @@ class _Case:
                 for host in self.others
                 if host.name != candidate and host.record and host.record.role == "replica"
             ],
-            "absent": [n for n in [*self.names, *self.options.mtas] if self._gone(n)],
+            "absent": [name for name in everybody[1:] if self._gone(name)],
+            "gone": [name for name in everybody if self._unreachable(name)],
             "mtas": held,
             "client": next(iter([*held, *self.alive]), candidate),
             "yields": candidate if self._unreachable(self.old) else self.old,

@@ -156,6 +156,7 @@ def test_a_host_that_is_gone_has_to_be_named_and_ends_the_lease(site: Vars, host
     found = plan(site, absent=[host], powered_off="imap1")
     assert found["reasons"] == []
     assert (found["way"], found["absent"]) == ("off", [host])
+    assert found["gone"] == ["imap1", host]
     assert host not in [*found["watchers"], *found["mtas"], *found["hosts"]]
 
 
