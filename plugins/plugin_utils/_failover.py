@@ -109,7 +109,6 @@ class _Case:
             "yields": candidate if self._unreachable(self.old) else self.old,
             "channels": {host.name: channel_name(host.name) for host in self.store.hosts},
             "held": [mta for mta in held if self._said(mta, "delivery").get("by") == BY],
-            "fenced": self._fenced(candidate),
             "fences": [n for n in (self.old, candidate) if self._fenced(n)],
             "way": self.way() if self.stage == "start" else "settled",
             "wait": self._lease() + MARGIN,
