@@ -128,6 +128,8 @@ class _Work:
         self._there = there
         self._here = here
         self._install = install
+        # Of this host's mailboxes by unique id, as far as they have been seen.
+        self._names: dict[str, str] = {}
 
     def plans(self, owners: set[str | None] | None = None) -> list[Plan]:
         """What has to be done, of everybody or of some owners."""
@@ -138,7 +140,7 @@ class _Work:
             _survey.survey(session, _of_owners(session.listing(), wanted))
             for session in (self._there, self._here)
         )
-        plans = _merge.merge_all(self._base(), old, new)
+        plans = _merge.merge_all(self._base(), old, new, self._names)
         return [plan for plan in plans if wanted is None or plan.owner in wanted]
 
     def _base(self) -> Iterator[Holding] | None:

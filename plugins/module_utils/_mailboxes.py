@@ -48,18 +48,18 @@ def for_mail(holding: Holding) -> dict[str, Box]:
     }
 
 
+def is_inbox(name: str) -> bool:
+    local = name.rpartition("!")[2]
+    return local.startswith("user.") and local.count(".") == 1
+
+
 def has_inbox(holding: Holding) -> bool:
-    return any(_is_inbox(box.head.name) for box in for_mail(holding).values())
+    return any(is_inbox(box.head.name) for box in for_mail(holding).values())
 
 
 def _is_for_mail(name: str) -> bool:
     whole = name[len("DELETED.") :] if name.startswith("DELETED.") else name
     return not (_names.is_sieve(name) or _heartbeat.is_ours(whole))
-
-
-def _is_inbox(name: str) -> bool:
-    local = name.rpartition("!")[2]
-    return local.startswith("user.") and local.count(".") == 1
 
 
 class Mailboxes:
@@ -92,7 +92,7 @@ class Mailboxes:
             return
         wanted = [uniqueid for uniqueid in gone if self._may_delete(uniqueid)]
         # Without an INBOX there is no user: it goes with all the rest or not at all.
-        inbox = next((u for u in wanted if _is_inbox(self._names[u])), None)
+        inbox = next((u for u in wanted if is_inbox(self._names[u])), None)
         if inbox is not None and set(wanted) != self._new.keys():
             wanted.remove(inbox)
             self._stays(inbox, "it was deleted on the old master, the user has mailboxes left here")
@@ -114,15 +114,15 @@ class Mailboxes:
     def _may_delete(self, uniqueid: str) -> bool:
         if uniqueid not in self._deleted_on_old:
             if self._sure_of_old:
-                self._stays(uniqueid, "the old master has no trace of it")
+                self._stays(uniqueid, "the old master has no trace of it", "nowhere")
             return False
         if not _unchanged(self._base[uniqueid], self._new[uniqueid]):
             self._stays(uniqueid, "it was deleted on the old master and changed on the new one")
             return False
         return True
 
-    def _stays(self, uniqueid: str, found: str) -> None:
-        self._draft.conflict("mailbox", found, "it stays", "nowhere", self._names[uniqueid])
+    def _stays(self, uniqueid: str, found: str, kept: str = "archive") -> None:
+        self._draft.conflict("mailbox", found, "it stays", kept, self._names[uniqueid])
 
     # -- renamed on the old side
 

@@ -19,29 +19,74 @@ and so is what a step takes away.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from . import _heartbeat, _parity, _uidset
 from ._contents import content
 from ._draft import Draft
-from ._mailboxes import Mailboxes, for_mail, has_inbox
+from ._mailboxes import Mailboxes, for_mail, has_inbox, is_inbox
 from ._model import Message, State
 from ._personal import merge_personal, save_scripts
-from ._plan import OLD, Plan
+from ._plan import OLD, AddMailbox, Conflict, Plan
 from ._survey import Box, Holding, side_by_side
 
 
 def merge_all(
-    base: Iterable[Holding] | None, old: Iterable[Holding], new: Iterable[Holding]
-) -> Iterator[Plan]:
-    """The plan of each owner, from three surveys; `base` is None where there is none at all."""
+    base: Iterable[Holding] | None,
+    old: Iterable[Holding],
+    new: Iterable[Holding],
+    names: dict[str, str],
+) -> list[Plan]:
+    """The plan of each owner, from three surveys; `base` is None where there is none at all.
+
+    `names` are those of the new side's mailboxes by unique id, as far as they are known already;
+    those of its survey are added.
+    """
+    plans = []
     for was, theirs, ours in side_by_side(base or (), old, new):
         owner = next(holding.owner for holding in (was, theirs, ours) if holding is not None)
-        yield merge(
-            None if base is None else was or Holding(owner),
-            theirs or Holding(owner),
-            ours or Holding(owner),
+        if ours is not None:
+            names.update(ours.deleted)
+            names.update({uniqueid: box.head.name for uniqueid, box in ours.boxes.items()})
+        plans.append(
+            merge(
+                None if base is None else was or Holding(owner),
+                theirs or Holding(owner),
+                ours or Holding(owner),
+            )
         )
+    return [_without_moved(plan, names) for plan in plans]
+
+
+def _without_moved(plan: Plan, names: Mapping[str, str]) -> Plan:
+    """Without mailboxes that the new side has under another owner: no two may have one id."""
+    moved = {
+        step.uniqueid: step.mailbox
+        for step in plan.steps
+        if isinstance(step, AddMailbox) and names.get(step.uniqueid, step.mailbox) != step.mailbox
+    }
+    if not moved:
+        return plan
+    conflicts = [
+        Conflict(
+            "mailbox_name",
+            plan.owner,
+            name,
+            None,
+            f"it has this name on the old master, and is {names[uniqueid]} on the new one",
+            f"it stays {names[uniqueid]}",
+            "archive",
+        )
+        for uniqueid, name in moved.items()
+    ]
+    # Who has no INBOX can have nothing else.
+    steps = () if any(map(is_inbox, moved.values())) else plan.steps
+    return replace(
+        plan,
+        steps=tuple(s for s in steps if not (isinstance(s, AddMailbox) and s.uniqueid in moved)),
+        conflicts=(*plan.conflicts, *conflicts),
+    )
 
 
 def merge(base: Holding | None, old: Holding, new: Holding) -> Plan:

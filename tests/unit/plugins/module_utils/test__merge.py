@@ -506,7 +506,7 @@ def test_a_user_deleted_on_the_old_side_with_a_mailbox_left_keeps_the_inbox(spli
     split.new.deliver(A, "new")
     plan = split.plan()
     assert plan.steps == ()
-    assert kinds(plan) == [("mailbox", A, None, "nowhere"), ("mailbox", INBOX, None, "nowhere")]
+    assert kinds(plan) == [("mailbox", A, None, "archive"), ("mailbox", INBOX, None, "archive")]
 
 
 def test_a_user_of_whom_the_old_side_has_no_trace_stays(split: Split) -> None:
@@ -653,6 +653,7 @@ def test_owners_are_merged_side_by_side(split: Split) -> None:
             [shared, split.base.holding],
             [shared, split.old.holding, ben],
             [shared, split.new.holding],
+            {},
         )
     )
     assert [(plan.owner, [step.verb for step in plan.steps]) for plan in plans] == [
@@ -660,5 +661,33 @@ def test_owners_are_merged_side_by_side(split: Split) -> None:
         ("anna", ["add_messages"]),
         ("ben", ["add_mailbox"]),
     ]
-    without = list(merge_all(None, [copy.deepcopy(ben)], []))
+    without = list(merge_all(None, [copy.deepcopy(ben)], [], {}))
     assert [plan.steps for plan in without] == [()]
+
+
+def test_a_mailbox_that_another_user_has_on_the_new_side_is_not_made(split: Split) -> None:
+    old = World("ben", "b")
+    old.make("user.ben")
+    old.holding.boxes["b2"] = Box(head("user.ben.A", "b2"))
+    old.holding.boxes["x"] = old.holding.boxes.pop("b1")
+    old.change("user.ben", uniqueid="x")
+    old.deliver("user.ben.A", "lone")
+    _anna, ben = merge_all([Holding("ben")], [old.holding], [split.new.holding], {})
+    assert [step.mailbox for step in ben.steps if isinstance(step, AddMailbox)] == ["user.ben"]
+    assert kinds(ben) == [("mailbox_name", "user.ben.A", None, "archive")]
+    assert saved(ben) == [(OLD, "user.ben.A", 1)]
+
+
+def test_a_user_who_was_renamed_on_the_old_side_stays(split: Split) -> None:
+    old = copy.deepcopy(split.old.holding)
+    old.owner = "annika"
+    for box in old.boxes.values():
+        box.head = replace(box.head, name=box.head.name.replace("anna", "annika"))
+    names: dict[str, str] = {}
+    anna, annika = merge_all([split.base.holding], [old], [split.new.holding], names)
+    assert kinds(anna) == [("user", None, None, "nowhere")]
+    assert [kind for kind, *_rest in kinds(annika)] == ["mailbox_name"] * 2
+    assert anna.steps + annika.steps == ()
+    # Looked at again alone.
+    (again,) = merge_all([], [old], [], names)
+    assert again.steps == ()
