@@ -24,8 +24,8 @@ def plan(hostvars: HostVars, hosts: Iterable[str], old: str, options: Answer) ->
     `old` is the host that comes back, or empty where there is only one. `options`:
     certificate_days, free_percent, without_base.
     """
-    store = stores(hostvars, hosts)[0]
-    master = _master(store)
+    store = _by_newest(stores(hostvars, hosts)[0])
+    master = str(store.master)
     named, trouble = _old(store, hostvars, master, old)
     aside = _aside(hostvars, named, store.epoch)
     stage = _stage(store, named, _mark(hostvars, master, named), aside)
@@ -46,11 +46,13 @@ def plan(hostvars: HostVars, hosts: Iterable[str], old: str, options: Answer) ->
     }
 
 
-def _master(store: Store) -> str:
-    """Whom the highest epoch names; two records of a master are what a failover leaves."""
+def _by_newest(store: Store) -> Store:
+    """The master is whom the highest epoch names: a failover leaves two records of one."""
     records = [host.record for host in store.hosts if host.record is not None]
     newest = max(records, key=lambda record: record.epoch, default=None)
-    return newest.master if newest is not None else str(store.master or "")
+    if newest is None:
+        return store
+    return replace(store, master=newest.master, epoch=newest.epoch)
 
 
 def _old(store: Store, hostvars: HostVars, master: str, old: str) -> tuple[str, str | None]:
