@@ -1,0 +1,285 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""An old master that comes back after a failover, with mail that nobody else has.
+
+TEST_LONG=1 ends the run at more points.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.lab.imap import Imap, Literal, mailbox
+from tests.lab.mail import generate, the_store
+
+from . import lab
+
+OLD, NEW = "imap1", "imap2"
+STATE = "/var/lib/cyrus-replication"
+ASIDE = "/var/spool/cyrus/mail/rejoin-aside."
+WELL, SPLIT = "rejoin-well", "rejoin-split"
+LONG = bool(os.environ.get("TEST_LONG"))
+LONE = {
+    "u00001": "INBOX",
+    "u00002": "INBOX/Lone",
+    "onlyold": "INBOX",
+}
+# In each a run is killed when it comes to the task.
+DEATHS = ("Set aside and drop what differs",)
+MORE_DEATHS = (
+    "Copy back what only the old master has",
+    "Make the old master a replica",
+    "Wait until everything is there, and compare",
+    "Wait for the old master no longer",
+)
+LIBRARY = "/root/library"
+# What the module replica_reset runs, where a test can have it killed at a point.
+SCRIPT = """
+import json, sys
+from library import _reset
+_reset.reset(**json.loads(sys.argv[1]))
+"""
+
+
+def client(host: str, user: str = "") -> Imap:
+    session = Imap.connect(lab.address(host))
+    admin, password = (str(lab.var(f"cyrus_admin_{what}")) for what in ("user", "password"))
+    session.login(admin, password, act_as=user)
+    return session
+
+
+def serves(host: str) -> bool:
+    with client(host, "u00001") as session:
+        session.run("SELECT INBOX")
+    return True
+
+
+def put(host: str, user: str, name: str, subject: str) -> None:
+    text = Literal(f"Subject: {subject}\r\n\r\n{subject}\r\n".encode())
+    with client(host, user) as session:
+        session.run("APPEND", mailbox(name), text)
+
+
+def subjects(host: str, user: str, name: str) -> list[str]:
+    with client(host, user) as session:
+        session.run("EXAMINE", mailbox(name))
+        told = session.run("FETCH 1:* (BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+    return [found for line in told for found in re.findall(r"Subject: (.*)\r", line.decode())]
+
+
+def record(host: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(lab.ssh(host, f"cat {STATE}/role.json").stdout)
+    return found
+
+
+def superseded() -> bool:
+    return (record(OLD)["role"], record(NEW)["role"]) == ("fenced", "master")
+
+
+def rejoin(*args: str, **extra: Any) -> lab.Run:
+    return lab.playbook("rejoin", *args, extra=extra)
+
+
+def back_to(snapshot: str) -> None:
+    lab.lab("snapshot", "restore", snapshot)
+    master = OLD if snapshot == WELL else NEW
+    lab.until(lambda: serves(master), 120, what=f"{master} serves")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def split() -> Iterator[None]:
+    """A store after a failover whose old master is there again, with what nobody else has."""
+    run = lab.playbook("setup")
+    assert run.rc == 0, run.output
+    lab.lab("snapshot", "save", WELL)
+    lab.until(lambda: serves_admin(OLD), 120)
+    make_mail()
+    drained = lab.module(OLD, "channel", name=NEW, state="drained", timeout=120)
+    assert not drained.get("failed"), drained["msg"]
+    assert not lab.module(OLD, "channel", name=NEW, state="stopped").get("failed")
+    diverge()
+    lab.lab("poweroff", OLD)
+    told = {"cyrus_candidate": NEW, "cyrus_confirm": "store1", "cyrus_powered_off": OLD}
+    run = lab.playbook("failover", extra=told)
+    assert run.rc == 0, run.output
+    put(NEW, "u00001", "INBOX", "new")
+    put(NEW, "u00001", "team/plans", "a plan of the new master")
+    with client(NEW, "u00003") as session:
+        session.run("SELECT INBOX")
+        session.run("STORE 1 +FLAGS.SILENT (\\Deleted)")
+        session.run("EXPUNGE")
+    lab.lab("boot", OLD)
+    lab.until(superseded, 120, what="an old master that is fenced")
+    lab.lab("snapshot", "save", SPLIT)
+    lab.until(lambda: serves(NEW) and superseded(), 120)
+    yield
+    back_to(WELL)
+
+
+def serves_admin(host: str) -> bool:
+    with client(host):
+        return True
+
+
+def make_mail() -> None:
+    generate(the_store(), 3, seed=5, folders=2, count=4)
+    with client(OLD) as admin:
+        for name in ("team", "team/plans", "team/old"):
+            admin.run("CREATE", name)
+            admin.run("SETACL", name, "u00001 lrswipkxtecdn")
+    put(OLD, "u00001", "team/plans", "a plan")
+
+
+def diverge() -> None:
+    """What nobody else gets to know of; a folder among it that stays on the new master, since that
+    one has changed it."""
+    with client(OLD) as admin:
+        admin.run("CREATE user/onlyold")
+        admin.run("CREATE lone")
+        admin.run("SETACL lone u00001 lrswipkxtecdn")
+    with client(OLD, "u00002") as session:
+        session.run("CREATE INBOX/Lone")
+    for user, name in LONE.items():
+        put(OLD, user, name, "lone")
+    put(OLD, "u00001", "team", "lone")
+    put(OLD, "u00001", "lone", "lone")
+    with client(OLD, "u00001") as session:
+        session.run("DELETE team/plans")
+        session.run("RENAME team/old team/older")
+
+
+def lone_mail(host: str) -> dict[str, int]:
+    """How often each message that only the old master had is there."""
+    places = {**LONE, "u00001/team": "team", "u00001/lone": "lone"}
+    return {
+        f"{place} {name}": subjects(host, place.split("/")[0], name).count("lone")
+        for place, name in places.items()
+    }
+
+
+def is_back() -> None:
+    """The old master is a replica, equal, and nobody waits for it; each message is there once."""
+    assert (record(OLD)["role"], record(OLD)["epoch"]) == ("replica", record(NEW)["epoch"])
+    assert lab.ssh(NEW, f"test -e {STATE}/rejoin.json", check=False).returncode == 1
+    run = lab.playbook("parity", extra={"cyrus_parity_level": "messages"})
+    assert run.rc == 0, run.output
+    assert set(lone_mail(NEW).values()) == {1}, lone_mail(NEW)
+    assert subjects(NEW, "u00001", "INBOX").count("new") == 1
+    assert len(subjects(NEW, "u00003", "INBOX")) == 3
+    assert lab.ssh(OLD, f"grep -rl '^Subject: lone' {ASIDE} | wc -l").stdout.strip() == "5"
+
+
+def test_without_the_drop_the_copies_never_become_equal() -> None:
+    """Plain replication to the old master as it is."""
+    epoch = record(NEW)["epoch"]
+    joined = lab.module(
+        OLD,
+        "role",
+        store="store1",
+        host=OLD,
+        role="replica",
+        master=NEW,
+        epoch=epoch,
+        configure=True,
+        rejoin=True,
+    )
+    assert not joined.get("failed"), joined["msg"]
+    drained = lab.module(NEW, "channel", name=OLD, state="drained", timeout=20)
+    assert drained.get("failed"), drained
+    print(f"\nplain replication: {drained['msg']}")
+    back_to(SPLIT)
+
+
+def test_check_tells_all_and_touches_nothing() -> None:
+    before = lab.ssh(OLD, f"ls -R {STATE} /var/spool/cyrus/mail").stdout
+    run = rejoin("--check")
+    assert run.rc == 0, run.output
+    assert "imap1 comes back to imap2" in run.output
+    assert "add mailbox: user.u00002.Lone" in run.output
+    assert lab.ssh(OLD, f"ls -R {STATE} /var/spool/cyrus/mail").stdout == before
+    assert subjects(NEW, "u00001", "INBOX").count("lone") == 0
+
+
+def test_what_can_not_be_read_ends_it_before_anything_is_dropped() -> None:
+    (path,) = lab.ssh(
+        OLD, "grep -rl '^Subject: lone' /var/spool/cyrus/mail --include='[1-9]*.' | xargs ls -tr"
+    ).stdout.split()[:1]
+    lab.ssh(OLD, f"mv {path} /root/lone")
+    run = rejoin()
+    assert run.rc != 0
+    assert "is not back, run rejoin again" in run.output
+    assert record(OLD)["role"] == "fenced"
+    assert lab.ssh(OLD, f"test -e {ASIDE}", check=False).returncode == 1
+    lab.ssh(OLD, f"mv /root/lone {path}")
+
+
+@pytest.mark.parametrize("task", DEATHS + (MORE_DEATHS if LONG else ()))
+def test_a_run_that_dies_is_gone_on_with(task: str) -> None:
+    run = lab.playbook_met("rejoin", {}, task, lambda group: os.killpg(group, signal.SIGKILL))
+    assert run.rc != 0
+    run = rejoin()
+    assert run.rc == 0, run.output
+    is_back()
+    if LONG:
+        back_to(SPLIT)
+
+
+def test_again_there_is_nothing_to_do() -> None:
+    if LONG:
+        assert rejoin().rc == 0
+    run = rejoin()
+    assert run.rc == 0, run.output
+    assert "nobody has to come back to imap2" in run.output
+    assert run.changed() == 0
+    history = lab.ssh(NEW, f"tail -1 {STATE}/history.jsonl").stdout
+    assert json.loads(history)["what"] == "rejoin"
+
+
+def test_what_was_set_aside_can_be_removed() -> None:
+    run = rejoin(cyrus_old=OLD, cyrus_rejoin_discard=True)
+    assert run.rc == 0, run.output
+    assert lab.ssh(OLD, f"test -e {ASIDE}", check=False).returncode == 1
+    assert lab.playbook("parity").rc == 0
+
+
+@pytest.mark.parametrize("point", ["secured:1", "dropped:1", "dropped:2"])
+def test_dropping_that_is_killed_is_completed(point: str) -> None:
+    if point == "secured:1":
+        back_to(SPLIT)
+        send_library()
+    options = {"epoch": record(OLD)["epoch"], "users": ["u00001", "u00002", "onlyold"]}
+    asked = shlex.quote(json.dumps({**options, "shared": True}))
+    command = f"CYRUS_REPLICATION_STOP_AT={point} PYTHONPATH=/root python3 - {asked}; exit $?"
+    killed = lab.ssh(OLD, command, check=False, data=SCRIPT)
+    assert killed.returncode == 137, killed.stderr
+    if point != "dropped:2":
+        return
+    done = lab.module(OLD, "replica_reset", shared=True, **options)
+    assert not done.get("failed"), done["msg"]
+    assert done["changed"]
+    again = lab.module(OLD, "replica_reset", shared=True, **options)
+    assert (again["changed"], again["mailboxes"]) == (False, [])
+    assert lab.ssh(OLD, f"grep -rl '^Subject: lone' {ASIDE} | wc -l").stdout.strip() == "5"
+    assert lab.ssh(OLD, "test -s /var/lib/cyrus/mailboxes.db", check=False).returncode == 0
+
+
+def send_library() -> None:
+    """The library as a package on the old master."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.add(lab.ROOT / "plugins/module_utils", ".")
+    unpack = lab.ssh_command(OLD, f"mkdir -p {LIBRARY} && tar -x -C {LIBRARY}")
+    subprocess.run(unpack, input=packed.getvalue(), check=True, timeout=60)
