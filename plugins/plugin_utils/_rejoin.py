@@ -22,7 +22,8 @@ def plan(hostvars: HostVars, hosts: Iterable[str], old: str, options: Answer) ->
     """Who comes back to whom, how far that is, and all reasons against it.
 
     `old` is the host that comes back, or empty where there is only one. `options`:
-    certificate_days, free_percent, without_base.
+    certificate_days, free_percent, without_base, spool (whether the old master is read from its
+    disk).
     """
     store = _by_newest(stores(hostvars, hosts)[0])
     master = str(store.master)
@@ -108,6 +109,9 @@ def _reasons(
 ) -> Iterator[str]:
     if stage == "done":
         return
+    if options["spool"]:
+        yield from _from_disk(store, hostvars, master, old, options)
+        return
     pair = tuple(host for host in store.hosts if host.name in (master, old))
     yield from (host.trouble for host in pair if host.trouble)
     if any(host.trouble for host in pair):
@@ -123,6 +127,21 @@ def _reasons(
     limits = Limits(0.0, int(options["certificate_days"]), float(options["free_percent"]))
     told = {name: answer for name, answer in readiness.items() if answer}
     yield from of_a_pair(Facts(replace(store, hosts=pair), master, old, told, (), {}, (), limits))
+
+
+def _from_disk(
+    store: Store, hostvars: HostVars, master: str, old: str, options: Answer
+) -> Iterator[str]:
+    """Whoever is there is asked himself; a disk may be an old copy."""
+    trouble = store.host(master).trouble
+    if trouble:
+        yield trouble
+        return
+    yield from _serves(hostvars, master)
+    if not store.host(old).trouble:
+        yield f"{old} answers: leave cyrus_rejoin_spool out, so that it is asked itself"
+    if not options["without_base"]:
+        yield from _has_base(hostvars, master, old, store.epoch)
 
 
 def _answered(hostvars: HostVars, host: str) -> Answer:

@@ -13,7 +13,7 @@ from ansible_collections.mailops.cyrus.plugins.plugin_utils import _rejoin
 
 Vars = dict[str, dict[str, Any]]
 HOSTS = ["imap1", "imap2", "imap3"]
-OPTIONS = {"certificate_days": 7, "free_percent": "5", "without_base": False}
+OPTIONS = {"certificate_days": 7, "free_percent": "5", "without_base": False, "spool": False}
 FENCE = {"since": "2026-11-01T10:00:00Z", "by": "administrator", "reason": "a disk"}
 ASIDE = {"epoch": 2, "complete": True, "users": ["anna"], "shared": True, "where": ["/x"]}
 
@@ -175,6 +175,21 @@ def test_one_that_can_not_come_back(site: Vars, old: str, said: str) -> None:
 def test_a_lost_base_can_be_accepted(site: Vars) -> None:
     site["imap2"]["cyrus_pending"]["marks"] = []
     assert plan(site, without_base=True)["reasons"] == []
+
+
+def test_one_that_never_boots_again_is_read_from_its_disk(site: Vars) -> None:
+    assert plan(site, spool=True)["reasons"] == [
+        "imap1 answers: leave cyrus_rejoin_spool out, so that it is asked itself"
+    ]
+    for what in ("server", "readiness", "pending"):
+        site["imap1"][f"cyrus_{what}"] = {"unreachable": True, "msg": "no route"}
+    found = plan(site, spool=True)
+    assert (found["old"], found["stage"], found["reasons"]) == ("imap1", "start", [])
+    assert plan(site)["reasons"] == ["imap1 can't be reached: no route"]
+    site["imap2"]["cyrus_pending"]["marks"] = []
+    assert "no merge base" in plan(site, "imap1", spool=True)["reasons"][0]
+    site["imap2"]["cyrus_server"] = {"unreachable": True, "msg": "no route"}
+    assert plan(site, "imap1", spool=True)["reasons"] == ["imap2 can't be reached: no route"]
 
 
 def test_a_store_in_which_all_is_well(site: Vars) -> None:
