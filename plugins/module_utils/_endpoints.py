@@ -38,7 +38,7 @@ def local(name: str) -> Endpoint:
     return Endpoint(name, path=CSYNC_SOCKET)
 
 
-def own(name: str, store: Store, settings: Mapping[str, str]) -> Endpoint:
+def own(store: Store, name: str, settings: Mapping[str, str]) -> Endpoint:
     """This host itself as its administrator, by its private IMAP, where changes are logged."""
     passwords = [value for key, value in sorted(settings.items()) if key.endswith("_sync_password")]
     if not passwords:

@@ -87,7 +87,7 @@ def keep(order: Order, seconds: float, check: bool = False) -> Kept:
     path = _rejoins.base_of(order.epoch)
     awaited = _awaited(order)
     kept = Kept(path, changed=awaited is None or not os.path.exists(path))
-    own = _endpoints.own(record.host, _endpoints.read_store(), read_settings("/etc/imapd.conf"))
+    own = _endpoints.own(_endpoints.read_store(), record.host, read_settings("/etc/imapd.conf"))
     with closing(Session(own)) as session:
         if os.path.exists(path):
             _read(order, kept)

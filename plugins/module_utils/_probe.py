@@ -77,7 +77,7 @@ def send(recipient: str, text: str, sender: str) -> None:
 def local(user: str) -> Endpoint:
     """A user's mail on this host, in any role, by its private socket."""
     settings = read_settings("/etc/imapd.conf")
-    return replace(_endpoints.own("this host", _endpoints.read_store(), settings), act_as=user)
+    return replace(_endpoints.own(_endpoints.read_store(), "this host", settings), act_as=user)
 
 
 class Mailbox:

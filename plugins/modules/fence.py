@@ -35,7 +35,8 @@ options:
     default: present
   by:
     description:
-      - Who fences or releases. Only V(administrator) releases what another has fenced.
+      - Who fences or releases. Only V(administrator) releases what another has fenced, and
+        V(failover) takes over what V(guard) or V(switchover) has.
     type: str
     choices: [switchover, guard, administrator]
     default: administrator
