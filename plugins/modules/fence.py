@@ -38,7 +38,7 @@ options:
       - Who fences or releases. Only V(administrator) releases what another has fenced, and
         V(failover) takes over what V(guard) or V(switchover) has.
     type: str
-    choices: [switchover, guard, administrator]
+    choices: [switchover, guard, failover, administrator]
     default: administrator
   reason:
     description: Why, as C(status) shows it.
