@@ -178,7 +178,7 @@ class _Work:
         """Carries out a plan's steps; what fails stops none of the others."""
         for group in grouped(self.archive.covered(plan)):
             reason = self._failure(group)
-            _points.reach("carried out")
+            _points.reach("carried")
             if reason is None:
                 counts.update(_counted(group))
             else:

@@ -41,7 +41,7 @@ POINTS = (
     "secured",
     "dropped",
     "archived",
-    "carried out",
+    "carried",
 )
 
 _passed: Counter[str] = Counter()
