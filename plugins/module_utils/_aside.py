@@ -23,13 +23,13 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
-from . import _files, _heartbeat, _mbpath, _names, _role
+from . import _files, _heartbeat, _mbpath, _names, _rejoins
 from ._errors import ReplicationError
 from ._install import Install
 from ._mbpath import Places
 
 FOLDER = "rejoin-aside."
-BESIDE = f"{_role.STATE_DIR}/rejoin"
+BESIDE = _rejoins.FOLDER
 _MANIFEST = "aside.json"
 _KINDS = ("partition", "metapartition", "archivepartition")
 _MESSAGE = re.compile(r"[1-9][0-9]*\.")
