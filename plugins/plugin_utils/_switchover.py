@@ -120,7 +120,7 @@ def _registered(hostvars: HostVars, host: str, what: str) -> Answer:
 
 def _readiness(hostvars: HostVars, host: str) -> Answer:
     found = _registered(hostvars, host, "readiness")
-    return {} if found.get("unreachable") or found.get("failed") else found
+    return {} if any(found.get(why) for why in ("unreachable", "failed", "skipped")) else found
 
 
 def _stage(store: Store, candidate: str, hostvars: HostVars, held: bool) -> str:
