@@ -24,7 +24,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from . import _endpoints, _files, _merge, _names, _peers, _points, _probe, _role, _survey
+from . import _endpoints, _files, _merge, _names, _peers, _points, _probe, _rejoins, _role, _survey
 from ._apply import Applier, grouped
 from ._errors import ReplicationError
 from ._imapd_conf import switch
@@ -34,8 +34,7 @@ from ._rescue import Archive
 from ._session import Endpoint, Session
 from ._survey import Holding
 
-FOLDER = f"{_role.STATE_DIR}/rejoin"
-ARCHIVE, BASE, REPORT = "archive", "base.gz", "report.json"
+ARCHIVE, REPORT = "archive", "report.json"
 
 # Clients go on meanwhile, so a step may meet another mailbox than was compared.
 _ROUNDS = 3
@@ -57,11 +56,11 @@ class Asked:
 
     @property
     def folder(self) -> str:
-        return os.path.join(FOLDER, str(self.epoch))
+        return _rejoins.folder(self.epoch)
 
     @property
     def base(self) -> str:
-        return os.path.join(self.folder, BASE)
+        return _rejoins.base_of(self.epoch)
 
 
 @dataclass

@@ -17,7 +17,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import _cyrmaster, _endpoints, _gap, _posture, _rejoins, _survey
 from ._errors import ReplicationError
@@ -27,9 +27,12 @@ from ._model import Mailbox
 from ._points import reach
 from ._rejoins import Rejoin
 from ._role import Record
-from ._session import Session
+from ._session import Endpoint, Session
 from ._state import timestamp
 from ._survey import Counts, Holding
+
+# A large mailbox that nobody has opened for long is read from a cold disk.
+_ANSWER_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,7 @@ def keep(order: Order, seconds: float, check: bool = False) -> Kept:
     path = _rejoins.base_of(order.epoch)
     awaited = _awaited(order)
     kept = Kept(path, changed=awaited is None or not os.path.exists(path))
-    own = _endpoints.own(_endpoints.read_store(), record.host, read_settings("/etc/imapd.conf"))
-    with closing(Session(own)) as session:
+    with closing(Session(_own(record.host))) as session:
         if os.path.exists(path):
             _read(order, kept)
         elif posture.serving:
@@ -107,6 +109,12 @@ def keep(order: Order, seconds: float, check: bool = False) -> Kept:
     kept.changed = kept.changed or raised.mailboxes > 0
     kept.seconds = round(time.monotonic() - started, 3)
     return kept
+
+
+def _own(host: str) -> Endpoint:
+    settings = read_settings("/etc/imapd.conf")
+    own = _endpoints.own(_endpoints.read_store(), host, settings)
+    return replace(own, answer_timeout=_ANSWER_SECONDS)
 
 
 def _awaited(order: Order) -> Rejoin | None:
