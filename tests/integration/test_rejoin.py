@@ -283,3 +283,24 @@ def send_library() -> None:
         archive.add(lab.ROOT / "plugins/module_utils", ".")
     unpack = lab.ssh_command(OLD, f"mkdir -p {LIBRARY} && tar -x -C {LIBRARY}")
     subprocess.run(unpack, input=packed.getvalue(), check=True, timeout=60)
+
+
+@pytest.mark.skipif(not LONG, reason="copies a whole disk")
+def test_a_host_that_never_boots_again_is_read_from_its_disk() -> None:
+    back_to(SPLIT)
+    copy_disk()
+    lab.lab("poweroff", OLD)
+    run = rejoin(cyrus_rejoin_spool="/mnt/old", cyrus_rejoin_scratch="/run/old-scratch")
+    assert run.rc == 0, run.output
+    assert set(lone_mail(NEW).values()) == {1}, lone_mail(NEW)
+    assert lab.ssh(NEW, f"test -e {STATE}/rejoin.json", check=False).returncode == 1
+    assert "old" not in lab.ssh(NEW, "mount").stdout
+    assert lab.ssh(NEW, "ls -A /run/old-scratch").stdout == ""
+
+
+def copy_disk() -> None:
+    """The old master's root, as if its disk were mounted on the new one."""
+    pack = lab.ssh_command(OLD, "tar -C / --one-file-system --exclude='*/socket/*' -cf - .")
+    unpack = lab.ssh_command(NEW, "mkdir -p /mnt/old && tar -C /mnt/old -xf -")
+    with subprocess.Popen(pack, stdout=subprocess.PIPE) as packed:
+        subprocess.run(unpack, stdin=packed.stdout, check=True, timeout=300)
