@@ -100,6 +100,8 @@ class Driver(Protocol):
     """One kind of mail server."""
 
     name: str
+    # Addresses whose machines do not answer any more: nothing that is open to them will end.
+    dead: Sequence[str]
 
     def require_running(self) -> None:
         """Refuse a mail server that does not run."""

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from . import _command, _exim_conf, _files
 from ._delivery import Hold
 from ._errors import ReplicationError
+from ._sever import sever
 
 _EXIM = "exim4"
 _DIR = "/etc/exim4"
@@ -49,6 +50,7 @@ class Exim:
     """Exim of Debian: split, in one template, or with a configuration of the site's own."""
 
     name = "exim"
+    dead: Sequence[str] = ()
 
     # -- what there is
 
@@ -122,6 +124,7 @@ class Exim:
                     "Exim is still handing over mail that it began with before: process "
                     f"{', '.join(map(str, left))}; run it again, or give it more time"
                 )
+            sever(self.dead)
             time.sleep(_PAUSE)
 
     def _delivering(self, old: Mapping[int, list[str]], hold: Hold) -> list[int]:

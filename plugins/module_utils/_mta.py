@@ -33,6 +33,7 @@ def meant(asked: Mapping[str, Any]) -> tuple[Driver, Hold]:
             "cyrus_mta_transports"
         )
     driver: Driver = Postfix() if asked["driver"] == "postfix" else Exim()
+    driver.dead = asked.get("dead", ())
     wanted = wish(
         asked["store"],
         asked["driver"],

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from . import _command, _files, _postfix_conf, _postfix_resolve
 from ._delivery import Hold
 from ._errors import ReplicationError
+from ._sever import sever
 
 _TABLE = "cyrus-held.regexp"
 _SECONDS = 60.0
@@ -61,6 +62,7 @@ class Postfix:
     """The instance that `postfix` means without further words."""
 
     name = "postfix"
+    dead: Sequence[str] = ()
 
     def __init__(self) -> None:
         names = ("config_directory", "queue_directory")
@@ -164,6 +166,7 @@ class Postfix:
                     f"Postfix is still handing over mail that it began with before: {names}; "
                     "run it again, or give it more time"
                 )
+            sever(self.dead)
             time.sleep(_PAUSE)
 
     def flush(self, hold: Hold, others: Sequence[Hold]) -> None:

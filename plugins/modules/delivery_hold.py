@@ -46,6 +46,16 @@ options:
     type: str
     choices: [switchover, failover, administrator]
     default: administrator
+  dead:
+    description:
+      - Addresses of a machine that does not serve any more, which may have lost its power. What is
+        open to them is broken off with a hold, since a mail server waits for minutes for an answer
+        that never comes.
+      - A message whose acceptance was not answered is sent once more later.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.1.0
   flush:
     description: Try the queue at once with the release, also what would wait for its next turn.
     type: bool
@@ -110,6 +120,7 @@ def main() -> None:
             **_mta.ARGUMENTS,
             "state": {"type": "str", "choices": ["held", "released"], "required": True},
             "by": {"type": "str", "choices": list(_delivery.BY), "default": "administrator"},
+            "dead": {"type": "list", "elements": "str", "default": []},
             "flush": {"type": "bool", "default": True},
             "timeout": {"type": "float", "default": 60},
         },

@@ -33,6 +33,7 @@ def failover(scene: store.Scene, _log: Path, _die_at: int | None) -> None:
 
 def rejoin(scene: store.Scene, _log: Path, _die_at: int | None) -> None:
     _become(scene, scene.master, "replica", int(store.record(scene.master)["epoch"]), rejoin=True)
+    lab.module(scene.master, "fence", state="absent")
     host = Host(from_environment(), scene.candidate)
     deadline, quiet = time.monotonic() + _SECONDS, time.monotonic()
     while time.monotonic() < min(deadline, quiet + _QUIET_SECONDS):

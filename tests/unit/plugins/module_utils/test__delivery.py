@@ -46,6 +46,8 @@ class Server:
         if self.broken:
             raise ReplicationError("the files are broken")
 
+    dead: Sequence[str] = ()
+
     def reload(self, hold: Hold, deadline: float) -> None:
         if not self.deaf:
             self.read = self.path.read_text()
