@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: liveness_info
 short_description: Tells whether anything of another machine answers
-version_added: 0.3.0
+version_added: 0.1.0
 description:
   - Connects from the host on which it runs to the ports of another machine, all at once. A machine
     that accepts or refuses a connection is alive; one that is silent may be off, or cut off.
