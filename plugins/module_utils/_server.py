@@ -14,7 +14,17 @@ import os
 import socket
 from typing import Any
 
-from . import _clearance, _command, _cyrus_conf, _doubt, _endpoints, _fence, _guard_state, _role
+from . import (
+    _clearance,
+    _command,
+    _cyrus_conf,
+    _doubt,
+    _endpoints,
+    _fence,
+    _guard_state,
+    _rejoins,
+    _role,
+)
 from ._install import Install, site_settings
 
 _HISTORY_SHOWN = 10
@@ -45,6 +55,7 @@ def describe(found: dict[str, Any], packages: list[str], settings: dict[str, str
         history=[],
         doubt=None,
         guard=None,
+        awaited=[],
         store_hosts=[],
         layout=None,
         wanted_layout=None,
@@ -63,6 +74,7 @@ def describe(found: dict[str, Any], packages: list[str], settings: dict[str, str
     doubt = _doubt.read()
     found["doubt"] = dataclasses.asdict(doubt) if doubt else None
     found["guard"] = _guard_state.describe() if record else None
+    found["awaited"] = [dataclasses.asdict(entry) for entry in _rejoins.read()]
     if record and os.path.exists(_endpoints.DESCRIPTION):
         found["store_hosts"] = [host.name for host in _endpoints.read_store().hosts]
     if Install.find() is None:

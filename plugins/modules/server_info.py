@@ -89,6 +89,18 @@ doubt:
   returned: success
   type: dict
   sample: {since: "2026-11-01T10:00:00Z", reason: "Cyrus ended with the result signal"}
+awaited:
+  description:
+    - Masters that were lost and in whose place this host came. What only they have can still be
+      brought back by C(rejoin); until then C(cyr_expire) is not started here.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - old: imap1
+      epoch: 4
+      since: "2026-11-01T10:00:00Z"
+      base: /var/lib/cyrus-replication/rejoin/4/base.gz
 guard:
   description:
     - What the host's guard does and why, and what each peer said to it; null where none is set up.

@@ -49,6 +49,7 @@ def _host(store: Store, host: Host, hostvars: HostVars) -> dict[str, Any]:
         "channels": channels,
         "quarantine": [e for channel in channels for e in channel.get("quarantine") or []],
         "guard": answer.get("guard"),
+        "awaited": list(answer.get("awaited") or []),
         "history": list(answer.get("history") or []),
         "trouble": trouble,
     }
@@ -150,6 +151,7 @@ def _troubles(document: Mapping[str, Any]) -> Iterable[str]:
         if host["trouble"]:
             yield host["trouble"]
         yield from _of_guard(host["host"], host["guard"])
+        yield from _awaiting(host["host"], host["awaited"])
         for channel in host["channels"]:
             yield from (f"channel {channel['name']}: {text}" for text in _of_channel(channel))
         yield from quarantined(host["quarantine"])
@@ -160,6 +162,14 @@ def _of_guard(host: str, guard: Mapping[str, Any] | None) -> Iterable[str]:
     if guard and guard["reason"] and guard["state"] != "fenced":
         since = f" since {guard['since']}" if guard["since"] else ""
         yield f"guard of {host}, {guard['state']}{since}: {guard['reason']}"
+
+
+def _awaiting(host: str, awaited: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    for old in awaited:
+        yield (
+            f"{host} awaits {old['old']} since {old['since']}, so cyr_expire rests: bring it back "
+            "with rejoin"
+        )
 
 
 def _of_channel(channel: Mapping[str, Any]) -> Iterable[str]:

@@ -214,6 +214,8 @@ def test_the_gap_comes_to_the_other_replicas(lost: object) -> None:
 
 def test_nothing_is_forgotten_while_the_old_master_is_awaited(lost: object) -> None:
     assert expiring() == "none"
+    (awaited,) = lab.module(NEW, "server_info")["awaited"]
+    assert (awaited["old"], awaited["epoch"]) == (OLD, now())
     run = lab.ssh(NEW, "systemctl restart cyrus-imapd && sleep 1 && grep -c expire /etc/cyrus.conf")
     assert int(run.stdout) > 0
     assert expiring() == "none"

@@ -495,6 +495,15 @@ def test_what_a_guard_has_to_say(guard: dict[str, Any] | None, lines: list[str])
     assert [line for line in shown if line.startswith("  !")] == lines
 
 
+def test_who_is_awaited() -> None:
+    awaited = [{"old": "imap9", "epoch": 3, "since": "2026-11-01T10:00:00Z", "base": "/x"}]
+    shown = _status.lines(_status.reports(hostvars(imap1={"awaited": awaited}), HOSTS))
+    assert [line for line in shown if line.startswith("  !")] == [
+        "  ! imap1 awaits imap9 since 2026-11-01T10:00:00Z, so cyr_expire rests: bring it back "
+        "with rejoin"
+    ]
+
+
 def shown_of(**changes: Any) -> list[str]:
     """What status shows of one channel, without the head of the table."""
     variables = hostvars()
