@@ -14,6 +14,7 @@ without holding more than one owner of each.
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -218,9 +219,8 @@ def _check(path: str) -> tuple[dict[str, Any], int]:
 def _holdings(path: str, count: int) -> Iterator[Holding]:
     try:
         with gzip.open(path) as stream:
-            next(stream)
-            for _holding in range(count):
-                yield _holding_of(json.loads(next(stream)))
+            for line in itertools.islice(stream, 1, count + 1):
+                yield _holding_of(json.loads(line))
     except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
         raise ReplicationError(f"{path} is damaged: {error}") from error
 
