@@ -356,6 +356,18 @@ def test_check_tells_all_and_touches_nothing() -> None:
     assert lab.ssh(NEW, f"ls {told['archive']}", check=False).returncode != 0
 
 
+def test_message_that_can_not_be_read_is_named_and_stops_no_other() -> None:
+    spool = "/var/spool/cyrus/mail"
+    path = lab.ssh(OLD, f"grep -rl '^Subject: lone.$' {spool} --include='*.'").stdout.strip()
+    lab.ssh(OLD, f"mv {path} /root/away")
+    told = copyback(user="lone")
+    assert "user.lone UID 4 on imap1 can't be read" in told["msg"]
+    seen = folders(NEW, "lone")
+    assert subjects(seen["INBOX/Work"])["equal"] == 2
+    assert "lone" not in subjects(seen["INBOX"])
+    lab.ssh(OLD, f"mv /root/away {path}")
+
+
 def test_everything_of_the_old_master_is_there_or_in_the_archive() -> None:
     seen_before = {user: folders(NEW, user) for user in USERS}
     with load("lone", "INBOX/Work") as sent:
