@@ -94,7 +94,7 @@ class Applier:
         raise StepError(f"nobody knows how to do {step.verb}")
 
     @_do.register
-    def _(self, step: _plan.DeleteMailbox) -> None:
+    def _do_delete_mailbox(self, step: _plan.DeleteMailbox) -> None:
         head = self._head(step.mailbox, step.uniqueid)
         if head["HIGHESTMODSEQ"] != str(step.highestmodseq):
             raise StepError(f"{step.mailbox} was changed meanwhile, so it is not deleted")
@@ -103,7 +103,7 @@ class Applier:
         self._rename(head, f"{domain}{bang}DELETED.{local}.{int(time.time()):X}")
 
     @_do.register
-    def _(self, step: _plan.RenameMailbox) -> None:
+    def _do_rename_mailbox(self, step: _plan.RenameMailbox) -> None:
         self._rename(self._head(step.mailbox, step.uniqueid), step.to)
 
     def _rename(self, head: Fields, to: str) -> None:
@@ -121,7 +121,7 @@ class Applier:
         self._head(to, uniqueid)
 
     @_do.register
-    def _(self, step: _plan.AddMailbox) -> None:
+    def _do_add_mailbox(self, step: _plan.AddMailbox) -> None:
         head = step.head
         fields: Fields = {"UNIQUEID": head.uniqueid, "MBOXNAME": step.mailbox}
         if head.mboxtype:
@@ -153,7 +153,7 @@ class Applier:
             self._see(step, {(message.uid, message.guid) for message in step.messages})
 
     @_do.register
-    def _(self, step: _plan.AddMessages) -> None:
+    def _do_add_messages(self, step: _plan.AddMessages) -> None:
         given: set[tuple[int, str]] = set()
         for start in range(0, len(step.messages), _CHUNK):
             given |= self._add(step, step.messages[start : start + _CHUNK])
@@ -181,7 +181,7 @@ class Applier:
         return given
 
     @_do.register
-    def _(self, step: _plan.SetAcl) -> None:
+    def _do_set_acl(self, step: _plan.SetAcl) -> None:
         def change() -> Fields:
             head = self._head(step.mailbox, step.uniqueid)
             acl = _with_rights(str(head.get("ACL") or ""), step.identifier, step.rights)
@@ -193,7 +193,7 @@ class Applier:
             raise StepError(f"{step.mailbox}: the rights of {step.identifier} are not there")
 
     @_do.register
-    def _(self, step: _plan.SetAnnotation) -> None:
+    def _do_set_annotation(self, step: _plan.SetAnnotation) -> None:
         mailbox, uniqueid = step.mailbox, step.uniqueid
         if mailbox is None or uniqueid is None:
             fields: Fields = {"MBOXNAME": "", "ENTRY": step.entry, "USERID": step.userid}
@@ -245,11 +245,11 @@ class Applier:
     # -- users
 
     @_do.register
-    def _(self, step: _plan.Subscribe) -> None:
+    def _do_subscribe(self, step: _plan.Subscribe) -> None:
         self._subscription("SUB", step.owner, step.mailbox)
 
     @_do.register
-    def _(self, step: _plan.Unsubscribe) -> None:
+    def _do_unsubscribe(self, step: _plan.Unsubscribe) -> None:
         self._subscription("UNSUB", step.owner, step.mailbox)
 
     def _subscription(self, verb: str, owner: str | None, mailbox: str) -> None:
@@ -260,7 +260,7 @@ class Applier:
         )
 
     @_do.register
-    def _(self, step: _plan.SetSeen) -> None:
+    def _do_set_seen(self, step: _plan.SetSeen) -> None:
         seen = step.seen
         self._apply(
             f"what {step.owner} has seen can't be kept",
@@ -276,7 +276,7 @@ class Applier:
         )
 
     @_do.register
-    def _(self, step: _plan.SetQuota) -> None:
+    def _do_set_quota(self, step: _plan.SetQuota) -> None:
         what = f"the limits of {step.root} can't be set"
         if step.limits is None:
             self._apply(what, "UNQUOTA", step.root)
@@ -284,7 +284,7 @@ class Applier:
             self._apply(what, "QUOTA", {"ROOT": step.root, **dict(step.limits)})
 
     @_do.register
-    def _(self, step: _plan.PutScript) -> None:
+    def _do_put_script(self, step: _plan.PutScript) -> None:
         what = f"the script {step.name} of {step.owner} can't be stored"
         with open(self._files(step.guid), "rb") as file:
             text = file.read().decode("utf-8", "surrogateescape")
@@ -306,7 +306,7 @@ class Applier:
             raise StepError(f"{what}: another text than that of {step.guid} is there")
 
     @_do.register
-    def _(self, step: _plan.RemoveScript) -> None:
+    def _do_remove_script(self, step: _plan.RemoveScript) -> None:
         if self._scripts(step.owner).get(step.name, ("", False))[0] == step.guid:
             self._apply(
                 f"the script {step.name} of {step.owner} can't be removed",
@@ -315,7 +315,7 @@ class Applier:
             )
 
     @_do.register
-    def _(self, step: _plan.ActivateScript) -> None:
+    def _do_activate_script(self, step: _plan.ActivateScript) -> None:
         self._activate(step.owner, step.name)
 
     def _activate(self, owner: str | None, name: str | None) -> None:
