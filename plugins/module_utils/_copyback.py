@@ -217,7 +217,12 @@ def _tell(report: Report, plans: list[Plan]) -> None:
 def _write(asked: Asked, report: Report) -> None:
     path = os.path.join(asked.folder, REPORT)
     if report.changed or not os.path.exists(path):
-        _files.write(path, json.dumps(asdict(report), indent=1) + "\n", 0o600)
+        try:
+            _files.write(path, json.dumps(asdict(report), indent=1) + "\n", 0o600)
+        except OSError as error:
+            raise ReplicationError(
+                f"{path} can't be written ({error.strerror}): make room and run it again"
+            ) from error
 
 
 # -- the two servers
@@ -261,8 +266,11 @@ def _of_owners(names: Iterable[str], owners: set[str | None] | None) -> Iterator
 @contextlib.contextmanager
 def _alone(folder: str) -> Iterator[None]:
     """One at a time."""
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise ReplicationError(f"{folder} can't be used: {error.strerror}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
