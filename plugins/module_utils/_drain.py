@@ -63,9 +63,9 @@ def drain(
 ) -> Left:
     """Wait until the channel is drained, `timeout` seconds at most; what is left then.
 
-    `compare` is all, touched (since the last full comparison), or none: then it is enough that all
-    that was logged by now has come through. Users and mailboxes in `accepted` may be in quarantine,
-    and differ.
+    `compare` is all, touched (since the last full comparison), live or none: with these two it is
+    enough that all that was logged by now has come through, and live compares all in spite of
+    changes. Users and mailboxes in `accepted` may be in quarantine, and differ.
     """
     end = time.monotonic() + timeout
     try:
@@ -73,7 +73,8 @@ def drain(
         log = SyncLog(Install.discover().config_directory, channel)
         if compare == "none":
             return Left(_catch_up(channel, log, end, accepted))
-        left = _wait(channel, log, end, accepted)
+        wait = _catch_up if compare == "live" else _wait
+        left = wait(channel, log, end, accepted)
         if left:
             return Left(left)
         touched, why = _touched(channel) if compare == "touched" else (None, None)
@@ -87,6 +88,8 @@ def drain(
         )
         if report["in_sync"] is not True:
             return Left(tuple(_unequal(report)), report, compared)
+        if compare == "live":
+            return Left((), report, compared)
         # What was logged meanwhile was no part of it.
         left = _wait(channel, log, max(end, time.monotonic() + _LAST_SECONDS), accepted)
         return Left(left, report, compared)

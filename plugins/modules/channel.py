@@ -50,10 +50,12 @@ options:
         and both servers' lists of mailboxes. The master keeps who was changed in a log of its own,
         so that what was dropped from the channel's log is found as well. Where that is not known,
         all is compared, and RV(compared) says why.
+      - V(live) is for a master that serves. It waits until what was logged before has been done,
+        and compares all, as M(mailops.cyrus.parity_info) does while changes go on.
       - V(none) compares nothing, and waits only until what was logged before has been done. That is
         no proof.
     type: str
-    choices: [all, touched, none]
+    choices: [all, touched, live, none]
     default: all
   accepted:
     description:
@@ -162,7 +164,11 @@ def main() -> None:
                 "choices": ["started", "stopped", "paused", "drained"],
                 "default": "started",
             },
-            "compare": {"type": "str", "choices": ["all", "touched", "none"], "default": "all"},
+            "compare": {
+                "type": "str",
+                "choices": ["all", "touched", "live", "none"],
+                "default": "all",
+            },
             "accepted": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "float", "default": 60},
         },

@@ -165,6 +165,20 @@ def test_nothing_is_compared(channel: Channel, monkeypatch: pytest.MonkeyPatch) 
     assert channel.compared == 0
 
 
+def test_a_master_that_serves_is_compared_in_spite_of_changes(
+    channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(*args: Any) -> dict[str, Any]:
+        channel.log.write_text("USER ben\n")
+        return channel.check(*args)
+
+    monkeypatch.setattr(_pair, "check", check)
+    assert channel.drain("live").reasons == ()
+    assert channel.compared == 1
+    channel.log.unlink()
+    assert channel.drain("all").reasons
+
+
 def test_even_without_a_comparison_what_is_kept_back_counts(channel: Channel) -> None:
     hold("user.anna")
     assert channel.drain("none").reasons == ("user.anna is in quarantine: damaged",)
