@@ -33,7 +33,7 @@ _PROGRAM = "/usr/sbin/cyrmaster"
 _CONF = f"""START {{
 }}
 SERVICES {{
-	privimap	cmd="imapd" listen="{IMAP_SOCKET}"
+  privimap  cmd="imapd" listen="{IMAP_SOCKET}"
 }}
 EVENTS {{
 }}
