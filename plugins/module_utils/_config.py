@@ -472,7 +472,7 @@ def _request(params: Mapping[str, Any]) -> Request:
         master=params["master"],
         password=params["replication_password"],
         settings=_imapd_conf.as_text(params["settings"]),
-        services={name: str(value or "") for name, value in params["services"].items()},
+        services={name: str(value or "") for name, value in sorted(params["services"].items())},
         files=[*files, *_link_files(params)],
         serving=params["role"] != "master" or _fence.read() is None,
     )

@@ -123,6 +123,8 @@ class Guard:
     def _act(self, record: Record | None, answers: Sequence[Answer]) -> tuple[str, str | None]:
         """The state in which this host is then, and why."""
         if record is None or record.role == "replica":
+            if record is not None:
+                _forget_own_fence()
             return "watching", _verdict.passed_by(record, answers)
         if record.role == "fenced":
             self._settle()
@@ -241,6 +243,13 @@ class Guard:
             _notify.notify(f"STATUS={text}")
             syslog.syslog(_LEVELS.get(state, syslog.LOG_ALERT), text.replace("\n", " "))
         self._note(state=state, since=since, reason=reason)
+
+
+def _forget_own_fence() -> None:
+    """A host that is no master serves nobody anyway; the fence was for what it claimed to be."""
+    fence = _fence.read()
+    if fence is not None and fence.by == BY:
+        _fence.remove()
 
 
 def _keep_audit() -> None:

@@ -81,10 +81,10 @@ def parse(text: str, name: str = "imapd.conf") -> list[Setting]:
 
 
 def as_text(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Options as a playbook gives them, the way they are written to the file."""
+    """Options as a playbook gives them, the way and in the order they are written to the file."""
     return {
         key.lower(): ("yes" if value else "no") if isinstance(value, bool) else str(value)
-        for key, value in settings.items()
+        for key, value in sorted(settings.items())
     }
 
 

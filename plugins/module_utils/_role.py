@@ -151,11 +151,12 @@ def stale(
     fences: Mapping[str, Mapping[str, str]],
 ) -> list[str]:
     """Hosts that setup must not touch, one sentence each: their data may be the only copy, or
-    somebody has them in hand. `fences` are those that are there."""
+    somebody has them in hand. `fences` are those that are there; the guard's is for masters."""
     reasons = [
         f"{host} is fenced by {fence['by']} since {fence['since']} ({fence['reason']}): run "
         "switchover again, or release it with the module fence, state=absent"
         for host, fence in sorted(fences.items())
+        if host == decision.master or fence["by"] != "guard"
     ]
     for host, record in sorted(records.items()):
         if record is None:

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,18 @@ def test_a_running_master_that_is_superseded_is_fenced(superseding: None) -> Non
         pass
     lab.ssh(MASTER, "systemctl restart cyrus-imapd cyrus-guard")
     superseded(epoch)
+
+
+def test_of_two_masters_in_one_epoch_neither_serves(superseding: None) -> None:
+    kept = lab.ssh(PEER, f"cat {STATE}/role.json").stdout
+    claimed = {**json.loads(kept), "role": "master", "master": PEER}
+    lab.ssh(PEER, f"cat > {STATE}/role.json", data=json.dumps(claimed))
+    for host in (MASTER, PEER):
+        lab.until(partial(inside, host, "cat", f"{STATE}/fence.json"), FENCED_WITHIN)
+    lab.until(closed, FENCED_WITHIN)
+    lab.ssh(PEER, f"cat > {STATE}/role.json", data=kept)
+    lab.until(serves, SERVES_WITHIN)
+    lab.until(lambda: not inside(PEER, "cat", f"{STATE}/fence.json"), FENCED_WITHIN)
 
 
 def test_the_master_serves_after_a_boot_when_a_peer_agrees() -> None:

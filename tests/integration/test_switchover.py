@@ -143,7 +143,7 @@ def test_all_reasons_at_once_and_nothing_changed() -> None:
                 assert said in run.output, (said, run.output)
             assert {host: files(host) for host in STORE} == before
             assert master() == now
-            assert serves(now)
+        assert serves(now)
 
 
 def quiet(host: str, command: str) -> None:
