@@ -110,12 +110,29 @@ def update(end: float) -> str | None:
     old = []
     if _units.newest(settings) > read:
         old = [process for process in _proc.running() if process.cyrus_own and process.service]
-    os.kill(pid, signal.SIGHUP)
+    _hang_up(pid, end)
     _wait(install, end)
     ending = _ending.Ending(_GRACE_SECONDS)
     ending.wait(lambda: [process for process in old if _proc.alive(process)], end)
     _units.note_reload(newest)
     return f"reload {_units.CYRUS}"
+
+
+def _hang_up(pid: int, end: float) -> None:
+    """cyrmaster has no handler until it has recovered its databases: SIGHUP would end it, and
+    systemd would take that for a stop in order."""
+    try:
+        while not _proc.catches(pid, signal.SIGHUP):
+            if time.monotonic() >= end:
+                raise ReplicationError(
+                    f"cyrmaster is still starting: look at journalctl -u {_units.CYRUS}"
+                )
+            time.sleep(_POLL_SECONDS)
+        os.kill(pid, signal.SIGHUP)
+    except (FileNotFoundError, ProcessLookupError):
+        raise ReplicationError(
+            f"cyrmaster has ended: look at journalctl -u {_units.CYRUS}"
+        ) from None
 
 
 def _may_open(pid: int, state: Listening) -> bool:

@@ -110,11 +110,20 @@ def _words(pid: int, name: str) -> list[str]:
 
 def has_capability(pid: int, number: int) -> bool:
     """Whether a process may use a capability (linux/capability.h)."""
+    return bool(_mask(pid, "CapEff") >> number & 1)
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal, which would end it otherwise."""
+    return bool(_mask(pid, "SigCgt") >> (number - 1) & 1)
+
+
+def _mask(pid: int, wanted: str) -> int:
     for line in _read(pid, "status").splitlines():
         name, _tab, value = line.partition(":")
-        if name == "CapEff":
-            return bool(int(value, 16) >> number & 1)
-    return False
+        if name == wanted:
+            return int(value, 16)
+    return 0
 
 
 def sockets(pid: int) -> Sockets:

@@ -177,3 +177,21 @@ def test_process_that_stays_is_named() -> None:
         with pytest.raises(ReplicationError, match=rf"imapd \(process {process.pid}\) did not end"):
             _ending.Ending(0.1).wait(lambda: _left(process), time.monotonic() + 0.5)
         process.kill()
+
+
+def test_who_is_still_starting_is_not_ended_by_a_reload(monkeypatch: pytest.MonkeyPatch) -> None:
+    wait = "import time; print('up', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", wait], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            with pytest.raises(ReplicationError, match="still starting"):
+                _cyrmaster._hang_up(process.pid, time.monotonic() + 0.1)
+            assert process.poll() is None
+            monkeypatch.setattr(_proc, "catches", lambda _pid, _number: True)
+            _cyrmaster._hang_up(process.pid, time.monotonic() + 0.1)
+            assert process.wait() == -signal.SIGHUP
+        finally:
+            process.kill()
+    with pytest.raises(ReplicationError, match="has ended"):
+        _cyrmaster._hang_up(process.pid, time.monotonic() + 0.1)
