@@ -165,7 +165,7 @@ def lone_mail(host: str) -> dict[str, int]:
     """How often each message that only the old master had is there."""
     places = {**LONE, "u00001/team": "team", "u00001/lone": "lone"}
     return {
-        f"{place} {name}": subjects(host, place.split("/")[0], name).count("lone")
+        f"{place} {name}": subjects(host, place.partition("/")[0], name).count("lone")
         for place, name in places.items()
     }
 

@@ -98,8 +98,8 @@ class World:
         messages = self.box(name).messages
         messages[uid] = replace(messages[uid], annotations=annotations)
 
-    def change(self, name: str, /, **fields: object) -> None:
-        box = self.box(name)
+    def change(self, mailbox: str, /, **fields: object) -> None:
+        box = self.box(mailbox)
         box.head = replace(box.head, **fields)  # type: ignore[arg-type]
 
     def rename(self, name: str, to: str) -> None:
