@@ -180,7 +180,11 @@ def test_process_that_stays_is_named() -> None:
 
 
 def test_who_is_still_starting_is_not_ended_by_a_reload(monkeypatch: pytest.MonkeyPatch) -> None:
-    wait = "import time; print('up', flush=True); time.sleep(60)"
+    # Under nohup it would be ignored.
+    wait = (
+        "import signal, time; signal.signal(signal.SIGHUP, signal.SIG_DFL);"
+        "print('up', flush=True); time.sleep(60)"
+    )
     with subprocess.Popen([sys.executable, "-c", wait], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
