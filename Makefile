@@ -71,8 +71,8 @@ bench: lab-up ## Parity and the replicator against sync_client; the outage of a 
 	$(BIN)/python -m tests.benchmark.switchover
 
 .PHONY: chaos
-chaos: need-root venv ## Rounds of fault, failover and rejoin under load: ROUNDS=n, SEED=s of an earlier run
-	$(BIN)/python -m tests.chaos --rounds $(or $(ROUNDS),18) $(if $(SEED),--seed $(SEED))
+chaos: need-root venv ## Rounds of fault, failover and rejoin under load: ROUNDS=n, SEED=s or CARD=c of an earlier run
+	$(BIN)/python -m tests.chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(CARD),--card '$(CARD)')
 
 .PHONY: clean
 clean: ## Remove what was built in this checkout; run lab-down first

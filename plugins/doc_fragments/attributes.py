@@ -24,6 +24,16 @@ attributes:
     platforms: Debian
 """
 
+    CHANGING = r"""
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+"""
+
     INFO_MODULE = r"""
 attributes:
   check_mode:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.mailops.cyrus.plugins.plugin_utils import _failover
+from ansible_collections.mailops.cyrus.plugins.plugin_utils import _failover, _rivals
 
 
 class FilterModule:
@@ -17,8 +17,11 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "failover_compared": _failover.compared,
+            "failover_followed": _failover.followed,
             "failover_lines": _failover.lines,
             "failover_plan": _failover.plan,
             "failover_report": _failover.report,
+            "failover_rivals": _rivals.rivals,
             "failover_seen": _failover.seen,
         }

@@ -12,8 +12,16 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.mailops.cyrus.plugins.module_utils import _layout, _role, _store
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+from ansible_collections.mailops.cyrus.plugins.plugin_utils import _certificates
 
 HostVars = Mapping[str, Mapping[str, Any]]
+
+
+def group_with_hosts(name: str, groups: Mapping[str, list[str]]) -> str:
+    """The group itself. A play with no hosts would end as if all were well."""
+    if not groups.get(name):
+        raise AnsibleFilterError(f"cyrus_hosts: there is no group {name} with hosts")
+    return name
 
 
 def hosts_of_store(hosts: list[str], hostvars: HostVars, store: str) -> list[str]:
@@ -67,7 +75,8 @@ def decide_master(
     except ReplicationError as error:
         raise AnsibleFilterError(str(error)) from error
     fences = {host: server["fence"] for host, server in servers.items() if server.get("fence")}
-    reasons = _role.stale(records, decision, fences)
+    marks = servers[decision.master].get("awaited") or ()
+    reasons = _role.stale(records, decision, fences, {mark["old"] for mark in marks})
     if reasons:
         raise AnsibleFilterError("; ".join(reasons))
     layouts = {
@@ -89,8 +98,10 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "certificate_fits": _certificates.fits,
             "channel_clash": channel_clash,
             "decide_master": decide_master,
+            "group_with_hosts": group_with_hosts,
             "hosts_of_store": hosts_of_store,
             "store_addresses": store_addresses,
         }

@@ -18,6 +18,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "traffic_failures": _traffic.failures,
+            "traffic_lines": _traffic.lines,
             "traffic_nexthop": _traffic.nexthop,
             "traffic_numbers": _traffic.numbers,
             "traffic_problems": _traffic.problems,

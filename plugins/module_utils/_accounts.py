@@ -58,6 +58,16 @@ def parse_users(listed: str) -> set[str]:
     return {line.rpartition(":")[0] for line in listed.splitlines() if line.endswith("Password")}
 
 
+def names(database: str) -> list[str] | None:
+    """Whose logins there are, in whatever realm; None where that can't be found out."""
+    try:
+        done = _command.run(["sasldblistusers2", "-f", database], timeout=30)
+    except ReplicationError:
+        return None
+    found = {login.rpartition("@")[0] for login in parse_users(done.stdout)}
+    return sorted(found) if done.rc == 0 else None
+
+
 def _users(database: str) -> set[str]:
     if not os.path.exists(database):
         return set()

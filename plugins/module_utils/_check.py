@@ -24,6 +24,8 @@ from itertools import islice
 
 from . import _names, _parity
 from ._dlist import FormatError
+from ._floor import without_later
+from ._look import NAMES_PER_REQUEST, Look, Scope, Unknown, scopes_of
 from ._model import SCRIPT_MAILBOXES_SINCE, Mailbox, State
 from ._parity import MAX_PER_MAILBOX, Difference, Tally
 from ._session import Answer, FullMailbox, Session, quoted, quoted_list
@@ -32,10 +34,6 @@ from ._touched import Touched
 
 Progress = Callable[[str, int, int], None]
 
-# So many names go into one request, and so many shared mailboxes into one scope.
-_NAMES_PER_REQUEST = 100
-# More differences than these are counted, not listed.
-MAX_DIFFERENCES = 20000
 _LOOK_AGAIN_AFTER = 0.5
 # So many looks have to find a difference alike; one more where its mailbox was logged meanwhile,
 # since sync_client logs a locked mailbox again instead of replicating it.
@@ -56,29 +54,6 @@ class Side:
     listing: Callable[[], Iterable[str]]
 
 
-@dataclass(frozen=True)
-class Scope:
-    """What is read and compared together: a user's mailboxes, or (user None) shared ones."""
-
-    user: str | None
-    names: tuple[str, ...]
-
-    def requests(self) -> Iterator[str]:
-        for start in range(0, len(self.names), _NAMES_PER_REQUEST):
-            yield "MAILBOXES " + quoted_list(self.names[start : start + _NAMES_PER_REQUEST])
-        if self.user is not None:
-            yield "META " + quoted(self.user)
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """What could not be compared, and why; `user` is whose it is."""
-
-    scope: str
-    reason: str
-    user: str | None = None
-
-
 @dataclass
 class Findings:
     """What a comparison came to."""
@@ -88,59 +63,6 @@ class Findings:
     unknown: list[Unknown] = field(default_factory=list)
     skipped: list[Unknown] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
-
-
-@dataclass
-class _Look:
-    """One reading of some scopes; `names` is what each side lists."""
-
-    names: tuple[frozenset[str], frozenset[str]]
-    found: list[Difference] = field(default_factory=list)
-    unknown: list[Unknown] = field(default_factory=list)
-    skipped: list[Unknown] = field(default_factory=list)
-    tally: Tally = field(default_factory=Tally)
-    to_open: list[tuple[str | None, str]] = field(default_factory=list)
-    unreadable: list[tuple[str | None, str]] = field(default_factory=list)
-    quota_roots: set[str] = field(default_factory=set)
-    overflow: int = 0
-
-    def add(self, differences: Iterable[Difference]) -> None:
-        for difference in differences:
-            if len(self.found) < MAX_DIFFERENCES:
-                self.found.append(difference)
-            else:
-                self.overflow += 1
-
-    @property
-    def suspects(self) -> set[str | None]:
-        """Users of whom something has to be looked at again."""
-        return {d.user for d in self.found} | {u.user for u in self.unknown}
-
-    @property
-    def lone_users(self) -> set[str | None]:
-        """Users who are on one side only."""
-        return {d.user for d in self.found if d.kind == "user"}
-
-    def count_message(self) -> None:
-        self.tally.messages += 1
-
-
-def scopes_of(names: Iterable[str]) -> list[Scope]:
-    """All mailboxes, deleted ones included, by the user whose they are; shared ones in chunks."""
-    by_user: dict[str | None, list[str]] = {}
-    for name in names:
-        if not _names.is_sieve(name):
-            by_user.setdefault(_names.owner(name), []).append(name)
-    shared = sorted(by_user.pop(None, []))
-    scopes = [
-        Scope(user, tuple(sorted(own)))
-        for user, own in sorted(by_user.items(), key=lambda item: item[0] or "")
-    ]
-    scopes += [
-        Scope(None, tuple(shared[start : start + _NAMES_PER_REQUEST]))
-        for start in range(0, len(shared), _NAMES_PER_REQUEST)
-    ]
-    return scopes
 
 
 class Check:
@@ -183,15 +105,18 @@ class Check:
 
     # -- looking again
 
-    def _look_again(self, look: _Look, findings: Findings) -> None:
+    def _look_again(self, look: Look, findings: Findings) -> None:
         """Until all that was found has settled, or the time is up."""
         deadline = time.monotonic() + self._settle
+        floors = look.floors()
         settled: dict[Difference, None] = {}
         looks = dict.fromkeys(look.found, 1)
         while look.found or look.unknown:
             on_its_way = self._waiting()
             caught_up = self._catch_up(deadline)
             again = self._look(look.suspects, "looked at again")
+            again.found = without_later(again.found, floors, again.heads)
+            floors = {**again.floors(), **floors}
             on_its_way = self._waiting() if caught_up else on_its_way | self._waiting()
             looks = {d: looks.get(d, 0) + 1 for d in [*settled, *again.found]}
             moving = {
@@ -235,12 +160,12 @@ class Check:
 
     # -- one look
 
-    def _look(self, users: set[str | None] | None, verb: str) -> _Look:
+    def _look(self, users: set[str | None] | None, verb: str) -> Look:
         """At these users (None among them: at shared mailboxes), or at all."""
         names = frozenset(self._master.listing()), frozenset(self._replica.listing())
         wanted = names[0] | names[1] if self._touched is None else self._touched.of(*names)
         scopes = [s for s in scopes_of(wanted) if users is None or s.user in users]
-        look = _Look(names)
+        look = Look(names)
         if self._touched is not None:
             roots = self._touched.quotas
             look.quota_roots |= {r for r in roots if users is None or _names.owner(r) in users}
@@ -282,11 +207,11 @@ class Check:
             yield scope, list(islice(ours, count)), list(islice(theirs, count))
 
     def _compare_scope(
-        self, look: _Look, scope: Scope, mine: list[Answer], copy: list[Answer]
+        self, look: Look, scope: Scope, mine: list[Answer], copy: list[Answer]
     ) -> None:
         refusal = self._refused(mine, copy)
         if refusal is not None:
-            look.unknown.append(Unknown(_label(scope), refusal, scope.user))
+            look.unknown.append(Unknown(scope.label, refusal, scope.user))
             return
         ours = [line for answer in mine for line in answer.lines]
         theirs = [line for answer in copy for line in answer.lines]
@@ -300,10 +225,10 @@ class Check:
             self._compare_states(look, scope, State.parse(ours), State.parse(theirs))
         except FormatError as error:
             look.unknown.append(
-                Unknown(_label(scope), f"the answer is not understood: {error}", scope.user)
+                Unknown(scope.label, f"the answer is not understood: {error}", scope.user)
             )
 
-    def _is_plain(self, look: _Look, lines: list[bytes]) -> bool:
+    def _is_plain(self, look: Look, lines: list[bytes]) -> bool:
         """Whether answers that are equal byte for byte need no closer look. Nearly all are; so
         they are not parsed, and only their quota roots noted."""
         if self._level != "summary":
@@ -327,7 +252,7 @@ class Check:
                     return f"{side.name} refuses: {answer.refusal}"
         return None
 
-    def _compare_states(self, look: _Look, scope: Scope, mine: State, copy: State) -> None:
+    def _compare_states(self, look: Look, scope: Scope, mine: State, copy: State) -> None:
         for name in scope.names:
             ours, theirs = mine.mailboxes.get(name), copy.mailboxes.get(name)
             hidden = (name in look.names[0] and ours is None) or (
@@ -340,6 +265,8 @@ class Check:
                 copy.mailboxes.pop(name, None)
                 continue
             look.tally.mailboxes += 1
+            if ours is not None and theirs is not None:
+                look.heads[name] = ours, theirs
             for mailbox in (ours, theirs):
                 if mailbox is not None and mailbox.quota_root is not None:
                     look.quota_roots.add(mailbox.quota_root)
@@ -360,12 +287,12 @@ class Check:
         of_user = difference.kind == "quota_limit" or _names.is_sieve(difference.mailbox or "")
         return of_user and difference.user in lone_users
 
-    def _learn_names(self, look: _Look) -> None:
+    def _learn_names(self, look: Look) -> None:
         """Of mailboxes that were not read, but of which somebody has seen something."""
         seen = {d.field.rpartition(" ")[2] for d in look.found if d.kind == "seen"}
         unknown = sorted(seen - self._names.keys())
-        for start in range(0, len(unknown), _NAMES_PER_REQUEST):
-            request = "UNIQUEIDS " + quoted_list(unknown[start : start + _NAMES_PER_REQUEST])
+        for start in range(0, len(unknown), NAMES_PER_REQUEST):
+            request = "UNIQUEIDS " + quoted_list(unknown[start : start + NAMES_PER_REQUEST])
             for answer in self._master.session.ask([request]):
                 self._note_names(answer.lines)
 
@@ -385,13 +312,13 @@ class Check:
         uniqueid = difference.field.rpartition(" ")[2]
         return replace(difference, mailbox=self._names.get(uniqueid))
 
-    def _explain_unreadable(self, look: _Look) -> None:
+    def _explain_unreadable(self, look: Look) -> None:
         """Why a listed mailbox is not told: GET MAILBOXES passes over what cannot be opened."""
         for (user, name), ours, theirs in self._full(look.unreadable):
             self._note_unopened(look, user, name, (_drain(ours), _drain(theirs)))
 
     def _note_unopened(
-        self, look: _Look, user: str | None, name: str, reasons: tuple[str | None, str | None]
+        self, look: Look, user: str | None, name: str, reasons: tuple[str | None, str | None]
     ) -> None:
         """That a mailbox was not compared: a difference where only one side can open it."""
         if reasons[0] != reasons[1] and _names.is_sieve(name):
@@ -406,7 +333,7 @@ class Check:
             reason = f"neither side can open it: {reasons[0]}"
         look.unknown.append(Unknown(name, reason, user))
 
-    def _open_mailboxes(self, look: _Look, verb: str) -> None:
+    def _open_mailboxes(self, look: Look, verb: str) -> None:
         total = len(look.to_open)
         for done, ((user, name), ours, theirs) in enumerate(self._full(look.to_open)):
             self._compare_records(look, user, name, ours, theirs)
@@ -422,7 +349,7 @@ class Check:
 
     def _compare_records(
         self,
-        look: _Look,
+        look: Look,
         user: str | None,
         name: str,
         ours: FullMailbox,
@@ -448,7 +375,7 @@ class Check:
             look.skipped.append(Unknown(name, f"{more} further differences are not listed", user))
         look.add(found or _parity.stale_crc(user, *heads))
 
-    def _compare_quotas(self, look: _Look) -> None:
+    def _compare_quotas(self, look: Look) -> None:
         roots = sorted(look.quota_roots)
         requests = ["QUOTA " + quoted(root) for root in roots]
         ours = self._master.session.ask(requests)
@@ -459,7 +386,7 @@ class Check:
                 quotas = (state.quotas.get(root) for state in states)
                 look.add(_parity.compare_quota(root, *quotas))
 
-    def _compare_server_annotations(self, look: _Look) -> None:
+    def _compare_server_annotations(self, look: Look) -> None:
         mine = next(self._master.session.ask(['ANNOTATION ""']))
         copy = next(self._replica.session.ask(['ANNOTATION ""']))
         states = self._parse(look, "server annotations", mine, copy)
@@ -468,7 +395,7 @@ class Check:
             look.add(_parity.compare_server_annotations(*annotations))
 
     def _parse(
-        self, look: _Look, scope: str, mine: Answer, copy: Answer
+        self, look: Look, scope: str, mine: Answer, copy: Answer
     ) -> tuple[State, State] | None:
         user = _names.owner(scope)
         refusal = self._refused([mine], [copy])
@@ -480,10 +407,6 @@ class Check:
         except FormatError as error:
             look.unknown.append(Unknown(scope, f"the answer is not understood: {error}", user))
             return None
-
-
-def _label(scope: Scope) -> str:
-    return scope.user if scope.user is not None else ", ".join(scope.names[:3])
 
 
 def _opens(refusal: str | None) -> str:

@@ -9,36 +9,30 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import glob
 import grp
 import hashlib
 import json
 import os
-import re
-import shutil
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from . import (
     _command,
     _cyrus_conf,
     _desired,
-    _fence,
     _files,
     _imapd_conf,
     _rejoins,
+    _rendered,
     _role,
     _seed,
     _store,
-    _units,
 )
 from ._errors import ReplicationError
 from ._install import GROUP, Install, read_settings, site_settings
+from ._rendered import File
 from ._store import CONFIG_DIR, Store
 
 UNIT_DIR = "/etc/systemd/system"
@@ -48,25 +42,7 @@ LIBRARY = "/usr/lib/cyrus-replication/cyrus-replication.pyz"
 # Channels that began with everything there was.
 CHANNELS = f"{_role.STATE_DIR}/channels.json"
 HOSTS_ALLOW = "/etc/hosts.allow"
-_SECRET_KEY = re.compile(
-    r"^([^:#]*(?:pass|_pw|secret|_key)[^:]*:).*$", re.IGNORECASE | re.MULTILINE
-)
 _ASSUMED_VERSION = (3, 6)
-
-
-@dataclass(frozen=True)
-class File:
-    """A file as it is to be."""
-
-    path: str
-    text: str
-    mode: int = 0o644
-    group: str = "root"
-    secret: bool = False
-    # A file of the site: its owner and mode stay, a copy of the old one is kept.
-    site: bool = False
-    # No text for people: its bytes, as _files.write takes them.
-    binary: bool = False
 
 
 @dataclass
@@ -217,7 +193,7 @@ class Configuration:
 
     def differs(self) -> bool:
         """Whether anything would be replaced."""
-        changed = any(_needs_writing(file) for file in self.files())
+        changed = any(_rendered.needs_writing(file) for file in self.files())
         return changed or bool(self._stale_links())
 
     def _stale_links(self) -> list[str]:
@@ -291,15 +267,15 @@ class Configuration:
         outcome = Outcome()
         if not check:
             _directories()
-        for file in filter(_needs_writing, self.files()):
-            old = _read(file)
+        for file in filter(_rendered.needs_writing, self.files()):
+            old = _rendered.read(file)
             outcome.changed_files.append(file.path)
-            outcome.diff.append(_diff(file, old))
+            outcome.diff.append(_rendered.diff(file, old))
             if check:
                 continue
             if backup and file.site and old:
-                outcome.backup_files.append(_keep(file.path))
-            _put(file)
+                outcome.backup_files.append(_rendered.keep(file.path))
+            _rendered.put(file)
         for path in self._stale_links():
             outcome.removed_files.append(path)
             if not check:
@@ -339,152 +315,3 @@ def _directories() -> None:
         os.makedirs(path, exist_ok=True)
         os.chown(path, uid, gid)
         os.chmod(path, mode)
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _read(file: File) -> str:
-    if not file.binary:
-        return _files.read(file.path)
-    try:
-        with open(file.path, "rb") as stream:
-            return _text(stream.read())
-    except FileNotFoundError:
-        return ""
-
-
-def _owner(file: File) -> tuple[int, int, int]:
-    if file.site and os.path.exists(file.path):
-        status = os.stat(file.path)
-        return status.st_mode & 0o7777, status.st_uid, status.st_gid
-    return file.mode, 0, grp.getgrnam(file.group).gr_gid
-
-
-def _mode_differs(file: File) -> bool:
-    status = os.stat(file.path)
-    return (status.st_mode & 0o7777, status.st_uid, status.st_gid) != _owner(file)
-
-
-def _needs_writing(file: File) -> bool:
-    return _read(file) != file.text or not os.path.exists(file.path) or _mode_differs(file)
-
-
-def _put(file: File) -> None:
-    _files.write(file.path, file.text, *_owner(file))
-
-
-def _keep(path: str) -> str:
-    copy = f"{path}.{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S~')}"
-    shutil.copy2(path, copy)
-    return copy
-
-
-def _diff(file: File, old: str) -> dict[str, str]:
-    def shown(text: str) -> str:
-        if file.secret:
-            return "(secret)\n" if text else ""
-        if file.binary:
-            data = text.encode("utf-8", "surrogateescape")
-            return f"SHA-256 {hashlib.sha256(data).hexdigest()}\n" if text else ""
-        return _SECRET_KEY.sub(r"\1 ********", text)
-
-    return {
-        "before_header": file.path,
-        "after_header": file.path,
-        "before": shown(old),
-        "after": shown(file.text),
-    }
-
-
-def units(plan: _store.Plan, request: Request) -> list[_units.Unit]:
-    """Units of a host in the order in which they start."""
-    return [_units.Unit(**unit) for unit in unit_files(plan, request)]
-
-
-def unit_files(plan: _store.Plan, request: Request) -> list[dict[str, Any]]:
-    """Units of a host in the order in which they start, each with the files it has read."""
-    replicator = [f"{UNIT_DIR}/cyrus-replicator@.service", COMMAND, LIBRARY]
-    own = [request.imapd_conf, _store.SECRETS, *replicator]
-    keys = [f"{CONFIG_DIR}/{name}.pem" for name in ("ca", "cert", "key")]
-    guard = [f"{CONFIG_DIR}/guard.json", f"{CONFIG_DIR}/store.json", COMMAND, LIBRARY, *keys]
-    guard.append(f"{UNIT_DIR}/cyrus-guard.service")
-    units: list[dict[str, Any]] = [
-        {"name": "cyrus-guard.service", "files": guard, "sockets": []},
-        {
-            "name": _units.CYRUS,
-            "files": [request.imapd_conf, request.cyrus_conf, _store.SECRETS],
-            "sockets": [_store.CSYNC_SOCKET],
-        },
-    ]
-    keys.append(f"{UNIT_DIR}/cyrus-link@.service")
-    units += [
-        {
-            "name": f"cyrus-link@{name}.service",
-            "files": [f"{CONFIG_DIR}/link-{name}.conf", *keys],
-            "sockets": [],
-        }
-        for name in plan.links
-    ]
-    units += [
-        {"name": f"cyrus-replicator@{channel}.service", "files": own, "sockets": []}
-        for channel in plan.channels
-    ]
-    return units
-
-
-def _link_files(params: Mapping[str, Any]) -> list[File]:
-    if params["store"]["link"] == "plain":
-        return []
-    for name in ("link_ca", "link_cert", "link_key"):
-        if not params[name]:
-            raise ReplicationError(f"{name} is missing: the link needs it unless it is plain")
-    return [
-        File(f"{CONFIG_DIR}/{name}.pem", text.strip() + "\n", 0o640, GROUP, name == "key")
-        for name, text in (
-            ("ca", params["link_ca"]),
-            ("cert", params["link_cert"]),
-            ("key", params["link_key"]),
-        )
-    ]
-
-
-def _given(file: Mapping[str, Any]) -> File:
-    mode = 0o755 if file["executable"] else 0o644
-    if file["encoding"] == "text":
-        return File(file["path"], file["content"], mode)
-    try:
-        data = base64.b64decode(file["content"], validate=True)
-    except binascii.Error as error:
-        raise ReplicationError(
-            f"the content of {file['path']} is no Base64 ({error}): correct it"
-        ) from error
-    return File(file["path"], _text(data), mode, binary=True)
-
-
-def _request(params: Mapping[str, Any]) -> Request:
-    files = [_given(file) for file in params["files"]]
-    return Request(
-        store=Store.load(params["store"]),
-        host=params["host"],
-        role=params["role"],
-        master=params["master"],
-        password=params["replication_password"],
-        settings=_imapd_conf.as_text(params["settings"]),
-        services={name: str(value or "") for name, value in sorted(params["services"].items())},
-        files=[*files, *_link_files(params)],
-        serving=params["role"] != "master" or _fence.read() is None,
-    )
-
-
-def carry_out(params: Mapping[str, Any], check: bool) -> dict[str, Any]:
-    """What the module does: plan, check, replace, and say what has to run now."""
-    configuration = Configuration(_request(params))
-    configuration.validate()
-    outcome = configuration.apply(check)
-    return {
-        **asdict(outcome),
-        "changed": bool(outcome.changed_files or outcome.removed_files),
-        "units": unit_files(configuration.plan, configuration.request),
-    }

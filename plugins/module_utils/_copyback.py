@@ -15,7 +15,6 @@ one, since the comparison finds what is there already.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from collections import Counter
@@ -24,17 +23,28 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from . import _endpoints, _files, _merge, _names, _peers, _points, _probe, _rejoins, _role, _survey
+from . import (
+    _alone,
+    _endpoints,
+    _files,
+    _former,
+    _merge,
+    _names,
+    _peers,
+    _points,
+    _rejoins,
+    _role,
+    _survey,
+)
 from ._apply import Applier, grouped
 from ._errors import ReplicationError
-from ._imapd_conf import switch
 from ._install import Install
-from ._plan import NEW, OLD, Plan, Step
+from ._plan import NEW, OLD, DeleteMailbox, Plan, Step, ends_user
 from ._rescue import Archive
 from ._session import Endpoint, Session
 from ._survey import Holding
 
-ARCHIVE, REPORT = "archive", "report.json"
+ARCHIVE = "archive"
 
 # Clients go on meanwhile, so a step may meet another mailbox than was compared.
 _ROUNDS = 3
@@ -61,6 +71,14 @@ class Asked:
     @property
     def base(self) -> str:
         return _rejoins.base_of(self.epoch)
+
+    @property
+    def returned(self) -> str:
+        return _rejoins.returned_of(self.epoch)
+
+    @property
+    def report(self) -> str:
+        return os.path.join(self.folder, f"report-{self.old}.json")
 
 
 @dataclass
@@ -99,8 +117,8 @@ def copy_back(asked: Asked, check: bool) -> Report:
         raise ReplicationError(
             f"this host has no merge base of epoch {asked.epoch}: {asked.base} is missing"
         )
-    alone = contextlib.nullcontext() if check else _alone(asked.folder)
-    with alone, closing(Session(old)) as there, closing(Session(new)) as here:
+    turn = contextlib.nullcontext() if check else _turn(asked.folder)
+    with turn, closing(Session(old)) as there, closing(Session(new)) as here:
         if here.is_same_server(there) and not asked.path:
             raise ReplicationError(f"{asked.old} leads to this host: correct its address")
         work = _Work(asked, report, there, here, install)
@@ -111,6 +129,8 @@ def copy_back(asked: Asked, check: bool) -> Report:
             report.changed = bool(report.plan) or work.archive.lacks(plans)
             return report
         work.carry_out(plans)
+        if report.trouble is None:
+            work.remember()
     _write(asked, report)
     return report
 
@@ -129,6 +149,10 @@ class _Work:
         self._install = install
         # Of this host's mailboxes by unique id, as far as they have been seen.
         self._names: dict[str, str] = {}
+        header = {} if asked.without_base else _survey.read(asked.base)[0]
+        # Whom the base was kept for; any other host was a replica of that one.
+        self._master = header.get("old")
+        self._is_ancestor = not header.get("superseded")
 
     def plans(self, owners: set[str | None] | None = None) -> list[Plan]:
         """What has to be done, of everybody or of some owners."""
@@ -139,14 +163,41 @@ class _Work:
             _survey.survey(session, _of_owners(session.listing(), wanted))
             for session in (self._there, self._here)
         )
-        plans = _merge.merge_all(self._base(), old, new, self._names)
+        if self._asked.without_base:
+            plans = _merge.merge_all(None, old, new, self._names)
+        elif self._asked.old == self._master:
+            plans = _merge.merge_all(self._base(wanted), old, new, self._names)
+            if not self._is_ancestor:
+                plans = [_former.only_added(plan) for plan in plans]
+        else:
+            plans = self._of_former(wanted, old, new)
         return [plan for plan in plans if wanted is None or plan.owner in wanted]
 
-    def _base(self) -> Iterator[Holding] | None:
-        if self._asked.without_base:
-            return None
+    def _of_former(
+        self, wanted: set[str | None] | None, old: Iterator[Holding], new: Iterator[Holding]
+    ) -> list[Plan]:
+        """The plans where the old host was a replica."""
+        former = _former.Former()
+        beyond = former.beyond(self._base(wanted), old)
+        merged = _merge.merge_all(self._base(wanted), beyond, new, self._names)
+        plans = map(former.corrected, merged)
+        if not os.path.exists(self._asked.returned):
+            return list(plans)
+        return _former.only_new(plans, _survey.read(self._asked.returned)[1])
+
+    def _base(self, wanted: set[str | None] | None) -> Iterator[Holding]:
         _header, base = _survey.read(self._asked.base)
-        return base
+        return (one for one in base if wanted is None or one.owner in wanted)
+
+    def remember(self) -> None:
+        """What the old master had, for those of its replicas that come back later: what it knew
+        of is brought back already."""
+        asked = self._asked
+        others = set(_rejoins.awaited(asked.epoch)) - {asked.old}
+        if asked.old == self._master and others and asked.user is None:
+            header = {"epoch": asked.epoch, "host": asked.old}
+            there = _survey.survey(self._there, self._there.listing())
+            _survey.write(asked.returned, header, there)
 
     def carry_out(self, plans: list[Plan]) -> None:
         counts: Counter[str] = Counter()
@@ -174,9 +225,13 @@ class _Work:
         self._report.unknown += [one for one in kept.unknown if one not in self._report.unknown]
 
     def _steps(self, plan: Plan, counts: Counter[str]) -> Iterator[dict[str, Any]]:
-        """Carries out a plan's steps; what fails stops none of the others."""
+        """Carries out a plan's steps; what fails stops none of the others, but that the INBOX is
+        there as long as any other mailbox of the user."""
+        stays = False
         for group in grouped(self.archive.covered(plan)):
-            reason = self._failure(group)
+            held = stays and ends_user(group[0])
+            reason = "another mailbox of the user stays" if held else self._failure(group)
+            stays |= reason is not None and isinstance(group[0], DeleteMailbox)
             _points.reach("carried")
             if reason is None:
                 counts.update(_counted(group))
@@ -215,13 +270,12 @@ def _tell(report: Report, plans: list[Plan]) -> None:
 
 
 def _write(asked: Asked, report: Report) -> None:
-    path = os.path.join(asked.folder, REPORT)
-    if report.changed or not os.path.exists(path):
+    if report.changed or not os.path.exists(asked.report):
         try:
-            _files.write(path, json.dumps(asdict(report), indent=1) + "\n", 0o600)
+            _files.write(asked.report, json.dumps(asdict(report), indent=1) + "\n", 0o600)
         except OSError as error:
             raise ReplicationError(
-                f"{path} can't be written ({error.strerror}): make room and run it again"
+                f"{asked.report} can't be written ({error.strerror}): make room and run it again"
             ) from error
 
 
@@ -238,12 +292,8 @@ def _own_record(asked: Asked) -> _role.Record:
 
 
 def _own_endpoint(me: _role.Record, install: Install) -> Endpoint:
-    return replace(
-        _probe.local(""),
-        name=me.host,
-        virtdomains=switch(install.setting("virtdomains", "off")),
-        answer_timeout=_SECONDS,
-    )
+    own = _endpoints.own(_endpoints.read_store(), me.host, install.settings)
+    return replace(own, answer_timeout=_SECONDS)
 
 
 def _old_endpoint(asked: Asked, me: _role.Record, install: Install) -> Endpoint:
@@ -263,19 +313,9 @@ def _of_owners(names: Iterable[str], owners: set[str | None] | None) -> Iterator
     return (name for name in names if owners is None or _names.owner(name) in owners)
 
 
-@contextlib.contextmanager
-def _alone(folder: str) -> Iterator[None]:
-    """One at a time."""
+def _turn(folder: str) -> contextlib.AbstractContextManager[None]:
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise ReplicationError(f"{folder} can't be used: {error.strerror}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ReplicationError("another copy-back is running on this host: wait for it") from None
-    else:
-        yield
-    finally:
-        os.close(handle)
+        raise ReplicationError(f"{folder} can't be made: {error.strerror}") from error
+    return _alone.alone(folder, "another copy-back is running on this host: wait for it")

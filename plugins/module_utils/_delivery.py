@@ -7,62 +7,27 @@
 
 """Deliveries to a store, held on a host that hands mail to it, and released again.
 
-What is held is noted before the first change, and the mail server's files follow from the site's
-own text and the notes alone. So a run that was cut off is completed, or undone, by the next one.
+What is held is noted before the first change (_holds), and the mail server's files follow from the
+site's own text and the notes alone. So a run that was cut off is completed, or undone, by the next.
 """
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import json
 import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from . import _files, _role, _state
+from . import _files, _holds, _state
 from ._errors import ReplicationError
+from ._holds import ADMINISTRATOR, HELD, RELEASING, Hold
 from ._points import reach
 
-NOTES_DIR = f"{_role.STATE_DIR}/mta"
-HOLDING, HELD, RELEASING = "holding", "held", "releasing"
-BY = ("switchover", "failover", "administrator")
-ADMINISTRATOR = "administrator"
-
-_STORE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_DOMAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_TRANSPORT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 # Tables whose entries stand in the setting itself.
 _SECRET = re.compile(r"((?:static|inline):).*")
-
-
-@dataclass(frozen=True)
-class Hold:
-    """A store's deliveries, and how far their hold or their release has come.
-
-    `agents` are the mail server's services that handed the domains' mail over before, `by` (one
-    of BY) is whose hold it is. A note that does not say so is an administrator's.
-    """
-
-    store: str
-    driver: str
-    domains: tuple[str, ...] = ()
-    transports: tuple[str, ...] = ()
-    agents: tuple[str, ...] = ()
-    phase: str = HOLDING
-    since: str = ""
-    by: str = ADMINISTRATOR
-
-    def same(self, other: Hold) -> bool:
-        """Whether both mean the same mail."""
-        return (self.driver, self.domains, self.transports) == (
-            other.driver,
-            other.domains,
-            other.transports,
-        )
 
 
 @dataclass(frozen=True)
@@ -131,84 +96,6 @@ class Driver(Protocol):
         """Try the queue at once; what others hold stays."""
 
 
-def wish(
-    store: str,
-    driver: str,
-    domains: Sequence[str],
-    transports: Sequence[str],
-    by: str = ADMINISTRATOR,
-) -> Hold:
-    """What is to be held, and who asks; refuses names that a mail server's files can't hold."""
-    for kind, pattern, names in (
-        ("store", _STORE, (store,)),
-        ("domain", _DOMAIN, domains),
-        ("transport", _TRANSPORT, transports),
-    ):
-        for name in names:
-            if not pattern.fullmatch(name):
-                raise ReplicationError(f"{name!r} is no name of a {kind}: correct it")
-    return Hold(
-        store,
-        driver,
-        tuple(sorted({domain.lower() for domain in domains})),
-        tuple(sorted(set(transports))),
-        by=by,
-    )
-
-
-# -- notes
-
-
-def _path(store: str) -> str:
-    return os.path.join(NOTES_DIR, f"{store}.json")
-
-
-def noted(driver: str) -> list[Hold]:
-    """Every hold on this host, in the order of the stores."""
-    try:
-        names = sorted(os.listdir(NOTES_DIR))
-    except FileNotFoundError:
-        return []
-    paths = [os.path.join(NOTES_DIR, name) for name in names if name.endswith(".json")]
-    found = [_load(path) for path in paths]
-    for hold in found:
-        if hold.driver != driver:
-            raise ReplicationError(
-                f"store {hold.store} is held in {hold.driver} on this host, not in {driver}: "
-                "release it first, or correct cyrus_mta_driver"
-            )
-    return found
-
-
-def _load(path: str) -> Hold:
-    try:
-        values = json.loads(_files.read(path))
-        for key in ("domains", "transports", "agents"):
-            values[key] = tuple(values[key])
-        if values.setdefault("by", ADMINISTRATOR) not in BY:
-            raise ValueError("it does not say who holds the store")
-        return Hold(**values)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ReplicationError(
-            f"{path} can't be read ({error}): restore it, or remove it and release the store"
-        ) from error
-
-
-def _note(hold: Hold) -> None:
-    try:
-        os.makedirs(NOTES_DIR, mode=0o755, exist_ok=True)
-        text = json.dumps(asdict(hold), sort_keys=True) + "\n"
-        _files.write(_path(hold.store), text, 0o644)
-    except OSError as error:
-        raise ReplicationError(f"{_path(hold.store)} can't be written: {error.strerror}") from error
-
-
-def _forget(store: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(_path(store))
-        _files.sync_directory(NOTES_DIR)
-
-
 # -- files
 
 
@@ -270,14 +157,14 @@ def hold(driver: Driver, wanted: Hold, check: bool, seconds: float) -> Outcome:
     # Once it is held, nobody can say any more who handed the domains' mail over.
     agents = before.agents if before and before.same(wanted) else driver.agents(wanted)
     wanted = replace(wanted, agents=tuple(agents))
-    _note(wanted)
+    _holds.note(wanted)
     reach("noted")
     try:
         _install(driver, changes)
     except ReplicationError:
-        _forget(wanted.store)
+        _holds.forget(wanted.store)
         if before is not None:
-            _note(before)
+            _holds.note(before)
         raise
     reach("installed")
     driver.reload(wanted, deadline)
@@ -288,7 +175,7 @@ def hold(driver: Driver, wanted: Hold, check: bool, seconds: float) -> Outcome:
             "changed: see whether another of its settings overrides "
             + " and ".join(change.path for change in changes)
         )
-    _note(replace(wanted, phase=HELD))
+    _holds.note(replace(wanted, phase=HELD))
     return Outcome(True, wanted.by, driver.queued(wanted), done, changes)
 
 
@@ -304,7 +191,7 @@ def _held_already(before: Hold, wanted: Hold, queued: int, check: bool) -> Outco
     if before.by == wanted.by:
         return Outcome(True, before.by, queued)
     if not check:
-        _note(replace(before, by=wanted.by, since=wanted.since))
+        _holds.note(replace(before, by=wanted.by, since=wanted.since))
     by = before.by if check else wanted.by
     return Outcome(True, by, queued, [f"take over the hold of {before.by}"])
 
@@ -340,7 +227,7 @@ def release(driver: Driver, wanted: Hold, check: bool, flush: bool, seconds: flo
     if check:
         return _foreseen(before, _queued(driver, meant), done, changes)
     driver.require_running()
-    _note(replace(meant, phase=RELEASING))
+    _holds.note(replace(meant, phase=RELEASING))
     reach("noted")
     _install(driver, changes)
     reach("installed")
@@ -350,7 +237,7 @@ def release(driver: Driver, wanted: Hold, check: bool, flush: bool, seconds: flo
     if flush:
         driver.flush(meant, others)
         reach("flushed")
-    _forget(meant.store)
+    _holds.forget(meant.store)
     return Outcome(False, None, queued, done, changes)
 
 
@@ -385,7 +272,7 @@ def look(driver: Driver, wanted: Hold) -> dict[str, object]:
 
 def _split(driver: Driver, wanted: Hold) -> tuple[Hold | None, list[Hold]]:
     """The hold of this store, and those of others."""
-    found = noted(driver.name)
+    found = _holds.noted(driver.name)
     mine = [hold for hold in found if hold.store == wanted.store]
     return (mine[0] if mine else None), [hold for hold in found if hold.store != wanted.store]
 

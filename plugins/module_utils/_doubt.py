@@ -19,11 +19,11 @@ import contextlib
 import json
 import os
 import re
-import time
 from dataclasses import asdict, dataclass
 
 from . import _files, _role
 from ._errors import ReplicationError
+from ._state import timestamp
 
 HOST = f"{_role.STATE_DIR}/doubt.json"
 # There from Cyrus's start to its end in order. Empty, as that can be made on a full disk as well.
@@ -64,7 +64,7 @@ def note(channel: str, reason: str, now: str) -> None:
 def started(now: str) -> None:
     """Cyrus is about to start: a mark of its last run that is still there is a doubt."""
     with contextlib.suppress(FileNotFoundError):
-        before = _stamp(os.stat(RUNNING).st_mtime)
+        before = timestamp(os.stat(RUNNING).st_mtime)
         raise_(
             f"Cyrus ran since {before} and was not stopped in order, so a change may not be "
             "logged: compare all with parity",
@@ -103,10 +103,6 @@ def _path(channel: str) -> str:
     return os.path.join(CHANNELS, channel, "doubt.json")
 
 
-def _stamp(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
 def _failed(path: str, error: OSError) -> ReplicationError:
     return ReplicationError(f"{path} can't be written ({error.strerror}): make room or restore it")
 
@@ -132,5 +128,5 @@ def _load(path: str) -> Doubt | None:
             raise ValueError("it names no time or reason")
     except (ValueError, TypeError, KeyError) as error:
         # A note was made, whatever it said.
-        return Doubt(_stamp(changed), f"{path} is damaged ({error}): compare all with parity")
+        return Doubt(timestamp(changed), f"{path} is damaged ({error}): compare all with parity")
     return Doubt(since, reason)

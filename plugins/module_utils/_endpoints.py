@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Optional
 
 from . import _files, _link
 from ._errors import ReplicationError
@@ -19,6 +20,8 @@ from ._store import CONFIG_DIR, CSYNC_SOCKET, IMAP_SOCKET, Store
 from ._wire import Endpoint
 
 DESCRIPTION = f"{CONFIG_DIR}/store.json"
+
+Login = tuple[Optional[str], Optional[str]]
 
 _CONNECT = 10.0
 
@@ -39,18 +42,36 @@ def local(name: str) -> Endpoint:
 
 
 def own(store: Store, name: str, settings: Mapping[str, str]) -> Endpoint:
-    """This host itself as its administrator, by its private IMAP, where changes are logged."""
+    """This host itself as its administrator, in any role."""
     passwords = [value for key, value in sorted(settings.items()) if key.endswith("_sync_password")]
     if not passwords:
         raise ReplicationError("imapd.conf has no password of the replication: run setup")
+    return administered(name, (store.replication_user, passwords[0]), settings)
+
+
+def administered(name: str, login: Login, settings: Mapping[str, str]) -> Endpoint:
+    """This host itself with a login, by its private IMAP, where changes are logged."""
+    user, password = login
     return Endpoint(
         name,
         transport="imap",
         path=IMAP_SOCKET,
-        user=store.replication_user,
-        password=passwords[0],
+        user=user,
+        password=password,
         virtdomains=switch(settings.get("virtdomains", "off")),
     )
+
+
+def by_channel(replica: str, channel: str, settings: Mapping[str, str]) -> Endpoint:
+    """A replica exactly where and as sync_client reaches it, by the options of its channel."""
+    user, password = login(channel, settings)
+    try:
+        host, port = settings[f"{channel}_sync_host"], int(settings[f"{channel}_sync_port"])
+    except (KeyError, ValueError):
+        raise ReplicationError(
+            f"imapd.conf does not say where channel {channel} leads: run setup on this host"
+        ) from None
+    return Endpoint(replica, host=host, port=port, user=user, password=password)
 
 
 def reading(store: Store, replica: str, settings: Mapping[str, str]) -> Endpoint:
@@ -59,7 +80,7 @@ def reading(store: Store, replica: str, settings: Mapping[str, str]) -> Endpoint
 
 
 def receiving(store: Store, replica: str, settings: Mapping[str, str]) -> Endpoint:
-    """A replica's sync service over the link, as sync_client reaches it."""
+    """A replica's sync service over the link, without this host's end of it."""
     return _over_link(store, replica, "csync", store.link_port, settings)
 
 
@@ -86,7 +107,7 @@ def _over_link(
     )
 
 
-def login(channel: str, settings: Mapping[str, str]) -> tuple[str | None, str | None]:
+def login(channel: str, settings: Mapping[str, str]) -> Login:
     """With what sync_client logs in on a channel: its own options, else those without a name."""
 
     def option(name: str) -> str | None:

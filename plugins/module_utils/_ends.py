@@ -10,7 +10,7 @@ replica exactly as sync_client reaches it, so that one answers if and only if th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import replace
 
@@ -20,7 +20,6 @@ from ._imapd_conf import switch
 from ._install import Install
 from ._proof import Proof
 from ._session import Session
-from ._store import IMAP_SOCKET
 from ._wire import Endpoint
 
 _CONNECT = 3.0
@@ -67,13 +66,15 @@ class Ends:
 
     @property
     def replica(self) -> Session:
-        settings = self._install.settings
-        return self._session("replica", receiving(self._replica_name, self._channel, settings))
+        return self._session("replica", self._receiving())
 
     @property
     def imap(self) -> Session:
         """The master as its administrator."""
-        return self._session("imap", self._as_admin())
+        settings = self._install.settings
+        login = _endpoints.login(self._channel, settings)
+        own = _endpoints.administered(self._master_name, login, settings)
+        return self._session("imap", replace(own, answer_timeout=_ANSWER))
 
     def _session(self, side: str, endpoint: Endpoint) -> Session:
         if side not in self._sessions:
@@ -83,17 +84,9 @@ class Ends:
                 raise AwayError(str(error)) from None
         return self._sessions[side]
 
-    def _as_admin(self) -> Endpoint:
-        user, password = _endpoints.login(self._channel, self._install.settings)
-        return Endpoint(
-            self._master_name,
-            transport="imap",
-            path=IMAP_SOCKET,
-            user=user,
-            password=password,
-            virtdomains=switch(self._install.setting("virtdomains", "off")),
-            answer_timeout=_ANSWER,
-        )
+    def _receiving(self) -> Endpoint:
+        replica = _endpoints.by_channel(self._replica_name, self._channel, self._install.settings)
+        return replace(replica, connect_timeout=_CONNECT, answer_timeout=_ANSWER)
 
     def answer(self) -> bool:
         """Whether somebody new would be served by the replica."""
@@ -121,8 +114,7 @@ class Ends:
         return self._install.setting("defaultpartition", "default")
 
     def _newcomer(self) -> Session:
-        settings = self._install.settings
-        return Session(receiving(self._replica_name, self._channel, settings))
+        return Session(self._receiving())
 
     def live_mailboxes(self, users: Collection[str]) -> dict[str, list[str]]:
         """The mailboxes of these users on the master that are not deleted, by internal name."""
@@ -145,23 +137,3 @@ class Ends:
         for session in self._sessions.values():
             session.close()
         self._sessions.clear()
-
-
-def receiving(replica: str, channel: str, settings: Mapping[str, str]) -> Endpoint:
-    """The replica by the options of its channel."""
-    user, password = _endpoints.login(channel, settings)
-    try:
-        host, port = settings[f"{channel}_sync_host"], int(settings[f"{channel}_sync_port"])
-    except (KeyError, ValueError):
-        raise ReplicationError(
-            f"imapd.conf does not say where channel {channel} leads: run setup on this host"
-        ) from None
-    return Endpoint(
-        replica,
-        host=host,
-        port=port,
-        user=user,
-        password=password,
-        connect_timeout=_CONNECT,
-        answer_timeout=_ANSWER,
-    )

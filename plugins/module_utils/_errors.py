@@ -12,3 +12,7 @@ from __future__ import annotations
 
 class ReplicationError(Exception):
     """Base of every error that an administrator gets to read."""
+
+
+class StepError(ReplicationError):
+    """A step of a plan that could not be carried out, or whose effect is not there."""

@@ -16,8 +16,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from . import _command, _exim_conf, _files
-from ._delivery import Hold
 from ._errors import ReplicationError
+from ._holds import Hold
 from ._sever import sever
 
 _EXIM = "exim4"

@@ -13,8 +13,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ._delivery import Hold
 from ._errors import ReplicationError
+from ._holds import Hold
 
 BEGIN = "# BEGIN mailops.cyrus: deliveries to a store are held (changes inside are lost)\n"
 END = "# END mailops.cyrus\n"

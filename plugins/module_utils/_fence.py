@@ -22,7 +22,7 @@ from ._errors import ReplicationError
 from ._state import timestamp
 
 PATH = f"{_role.STATE_DIR}/fence.json"
-BY = ("switchover", "guard", "failover", "administrator")
+BY = ("switchover", "guard", "failover", "reseed", "administrator")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,18 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from . import _clearance, _cyrmaster, _ending, _fence, _posture, _proc, _role
+from . import (
+    _alone,
+    _clearance,
+    _cyrmaster,
+    _ending,
+    _fence,
+    _host_units,
+    _posture,
+    _proc,
+    _role,
+    _units,
+)
 from ._errors import ReplicationError
 from ._fence import Fence
 from ._install import Install
@@ -44,8 +55,13 @@ def fence(by: str, reason: str, seconds: float, check: bool = False) -> Done:
     """Fence this host within some seconds; one that can't be is released again, but for the
     guard, who must not let it serve."""
     started = time.monotonic()
+    with _alone.changing(seconds):
+        return _fenced(by, reason, started, seconds, check)
+
+
+def _fenced(by: str, reason: str, started: float, seconds: float, check: bool) -> Done:
     before = _fence.read()
-    if before is not None and before.by == "guard" and by == "switchover":
+    if before is not None and before.by == "guard" and by in ("switchover", "reseed"):
         # It would be taken back in the middle.
         raise ReplicationError(
             f"this host is fenced by the guard since {before.since}: {before.reason}"
@@ -71,7 +87,7 @@ def fence(by: str, reason: str, seconds: float, check: bool = False) -> Done:
 def _takes_over(by: str, other: str) -> bool:
     """Whether a fence becomes one's own, so that nobody else takes it back."""
     if by == "failover":
-        return other in ("switchover", "guard")
+        return other in ("switchover", "guard", "reseed")
     return by == "administrator" and other != by
 
 
@@ -94,19 +110,32 @@ def settle(end: float) -> tuple[bool, dict[str, int]]:
     return bool(files or updated or ended), dict(ended)
 
 
-def release(by: str, seconds: float, force: bool = False, check: bool = False) -> Done:
-    """Let this host serve again within some seconds; `force` where no peer could be asked."""
+def release(
+    by: str, seconds: float, force: bool = False, epoch: int | None = None, check: bool = False
+) -> Done:
+    """Let this host serve again within some seconds; `force` where no peer could be asked, `epoch`
+    only while its record is of that one."""
     started = time.monotonic()
+    with _alone.changing(seconds):
+        return _released(by, started, seconds, force, epoch, check)
+
+
+def _released(
+    by: str, started: float, seconds: float, force: bool, epoch: int | None, check: bool
+) -> Done:
     record, posture = _posture.current()
     before = _fence.read()
-    refuse_release(record, before, by, force)
+    refuse_release(record, before, by, force, epoch)
     new = before is not None or (record.role == "master" and not posture.serving)
     if check:
         return Done(None, new, 0.0)
     if force and record.role == "master":
         _clearance.grant(record.epoch)
     _fence.remove()
-    return Done(None, _open(seconds) or new, _since(started))
+    changed = _open(seconds)
+    if before is not None:
+        _replicate_again()
+    return Done(None, changed or new, _since(started))
 
 
 def _open(seconds: float) -> bool:
@@ -116,9 +145,27 @@ def _open(seconds: float) -> bool:
     return bool(files or updated)
 
 
-def refuse_release(record: _role.Record, before: Fence | None, by: str, force: bool) -> None:
+def _replicate_again() -> None:
+    """What a change of role had stopped that was killed before its record; where Cyrus runs."""
+    if _cyrmaster.main_pid() is None:
+        return
+    rendered = _posture.configuration()
+    wanted = [unit.name for unit in _host_units.units(rendered.plan, rendered.request)]
+    found = _units.states([name for name in wanted if "@" in name])
+    _units.start([name for name, unit in found.items() if unit.enabled and not unit.active])
+
+
+def refuse_release(
+    record: _role.Record, before: Fence | None, by: str, force: bool, epoch: int | None = None
+) -> None:
     """Nobody but an administrator takes back what another has done."""
-    if record.role == "fenced":
+    if epoch is not None and record.epoch != epoch:
+        raise ReplicationError(
+            f"{record.host} is {record.role} in epoch {record.epoch}, and not in epoch {epoch} any "
+            "more: another change of master has come in between, look at status"
+        )
+    # What a failover that was to make it master has begun is taken back; it serves nobody.
+    if record.role == "fenced" and (before is None or before.by != "failover"):
         raise ReplicationError(
             f"{record.host} was superseded by {record.master} in epoch {record.epoch}: "
             "bring it back with rejoin"

@@ -19,17 +19,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from . import _dlist, _names
-from ._dlist import Value
+from ._fields import Fields, unless_changed
 from ._model import Mailbox
 from ._points import reach
 from ._session import Session, quoted_list
 
-Fields = dict[str, Value]
-
 _MAILBOXES_AT_ONCE = 100
 _LARGEST_UID = 2**32 - 2
-# Counters of the whole user, which the server keeps itself.
-_NOT_SENT_BACK = ("XCONVMODSEQ", "RACLMODSEQ", "QUOTAROOT")
 
 
 @dataclass(frozen=True)
@@ -69,11 +65,8 @@ def raised(fields: Fields, wanted: dict[str, int]) -> Fields | None:
     if all(str(number) == fields[key] for key, number in numbers.items()):
         return None
     return {
-        **{key: value for key, value in fields.items() if key not in _NOT_SENT_BACK},
+        **unless_changed(fields),
         **{key: str(number) for key, number in numbers.items()},
-        "SINCE_MODSEQ": fields["HIGHESTMODSEQ"],
-        "SINCE_CRC": fields["SYNC_CRC"],
-        "SINCE_CRC_ANNOT": fields.get("SYNC_CRC_ANNOT") or "0",
         "RECORD": [],
     }
 

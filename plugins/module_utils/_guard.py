@@ -27,12 +27,12 @@ from . import (
     _answering,
     _audit,
     _clearance,
-    _config,
     _cyrmaster,
     _fence,
     _fencing,
     _files,
     _guard_state,
+    _host_units,
     _notify,
     _peers,
     _posture,
@@ -225,7 +225,7 @@ class Guard:
             return
         _fencing.settle(time.monotonic() + _SECONDS)
         rendered = _posture.configuration()
-        units = _config.unit_files(rendered.plan, rendered.request)
+        units = _host_units.unit_files(rendered.plan, rendered.request)
         names = [unit["name"] for unit in units]
         _units.end_stale(names, False)
         # Whoever has taken its place can read it from now on.

@@ -48,13 +48,8 @@ def for_mail(holding: Holding) -> dict[str, Box]:
     }
 
 
-def is_inbox(name: str) -> bool:
-    local = name.rpartition("!")[2]
-    return local.startswith("user.") and local.count(".") == 1
-
-
 def has_inbox(holding: Holding) -> bool:
-    return any(is_inbox(box.head.name) for box in for_mail(holding).values())
+    return any(_names.is_inbox(box.head.name) for box in for_mail(holding).values())
 
 
 def _is_for_mail(name: str) -> bool:
@@ -92,7 +87,7 @@ class Mailboxes:
             return
         wanted = [uniqueid for uniqueid in gone if self._may_delete(uniqueid)]
         # Without an INBOX there is no user: it goes with all the rest or not at all.
-        inbox = next((u for u in wanted if is_inbox(self._names[u])), None)
+        inbox = next((u for u in wanted if _names.is_inbox(self._names[u])), None)
         if inbox is not None and set(wanted) != self._new.keys():
             wanted.remove(inbox)
             self._stays(inbox, "it was deleted on the old master, the user has mailboxes left here")

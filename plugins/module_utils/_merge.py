@@ -22,10 +22,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from . import _heartbeat, _parity, _uidset
+from . import _heartbeat, _names, _parity, _uidset
 from ._contents import content
 from ._draft import Draft
-from ._mailboxes import Mailboxes, for_mail, has_inbox, is_inbox
+from ._mailboxes import Mailboxes, for_mail, has_inbox
 from ._model import Message, State
 from ._personal import merge_personal, save_scripts
 from ._plan import OLD, AddMailbox, Conflict, Plan
@@ -81,7 +81,7 @@ def _without_moved(plan: Plan, names: Mapping[str, str]) -> Plan:
         for uniqueid, name in moved.items()
     ]
     # Who has no INBOX can have nothing else.
-    steps = () if any(map(is_inbox, moved.values())) else plan.steps
+    steps = () if any(map(_names.is_inbox, moved.values())) else plan.steps
     return replace(
         plan,
         steps=tuple(s for s in steps if not (isinstance(s, AddMailbox) and s.uniqueid in moved)),

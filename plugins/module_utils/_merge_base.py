@@ -19,14 +19,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-from . import _cyrmaster, _endpoints, _gap, _posture, _rejoins, _survey
+from . import _alone, _cyrmaster, _endpoints, _gap, _posture, _rejoins, _survey
 from ._errors import ReplicationError
 from ._gap import Gap
 from ._install import read_settings
 from ._model import Mailbox
 from ._points import reach
-from ._rejoins import Rejoin
-from ._role import Record
+from ._role import Record, role_before
 from ._session import Endpoint, Session
 from ._state import timestamp
 from ._survey import Counts, Holding
@@ -37,12 +36,18 @@ _ANSWER_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Order:
-    """In which epoch of a store which master is left behind, and the gap to leave."""
+    """In which epoch of a store which master is left behind, and the gap to leave. `others` are not
+    shown yet to have nothing that the new master lacks."""
 
     store: str
     epoch: int
     old: str
     gap: Gap
+    others: tuple[str, ...] = ()
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        return self.old, *self.others
 
 
 @dataclass
@@ -78,18 +83,23 @@ def refuse(order: Order, record: Record) -> None:
             f"{record.host} is {record.role} in epoch {record.epoch}: a merge base is kept by the "
             f"master of epoch {order.epoch}"
         )
-    if order.old == record.host:
+    if record.host in order.awaited:
         raise ReplicationError(f"{record.host} does not leave itself behind: name the old master")
 
 
 def keep(order: Order, seconds: float, check: bool = False) -> Kept:
     """Keep the base, await the old master, and leave the gap."""
     started = time.monotonic()
+    with _alone.changing(seconds):
+        return _kept(order, started, seconds, check)
+
+
+def _kept(order: Order, started: float, seconds: float, check: bool) -> Kept:
     record, posture = _posture.current()
     refuse(order, record)
     path = _rejoins.base_of(order.epoch)
-    awaited = _awaited(order)
-    kept = Kept(path, changed=awaited is None or not os.path.exists(path))
+    unnoted = set(order.awaited) - set(_rejoins.awaited(order.epoch))
+    kept = Kept(path, changed=bool(unnoted) or not os.path.exists(path))
     with closing(Session(_own(record.host))) as session:
         if os.path.exists(path):
             _read(order, kept)
@@ -102,7 +112,8 @@ def keep(order: Order, seconds: float, check: bool = False) -> Kept:
             _save(order, record.host, session, kept, check)
         reach("surveyed")
         if not check:
-            _await(order, path, awaited, seconds)
+            _rejoins.add(order.epoch, order.awaited, timestamp())
+            _rest(seconds)
         reach("awaited")
         raised = _gap.leave(session, kept.heads, order.gap, check)
     kept.raised, kept.left = raised.mailboxes, raised.left
@@ -115,18 +126,6 @@ def _own(host: str) -> Endpoint:
     settings = read_settings("/etc/imapd.conf")
     own = _endpoints.own(_endpoints.read_store(), host, settings)
     return replace(own, answer_timeout=_ANSWER_SECONDS)
-
-
-def _awaited(order: Order) -> Rejoin | None:
-    for entry in _rejoins.read():
-        if entry.epoch == order.epoch:
-            if entry.old != order.old:
-                raise ReplicationError(
-                    f"epoch {order.epoch} has left {entry.old} behind, not {order.old}: "
-                    f"name {entry.old}"
-                )
-            return entry
-    return None
 
 
 def _read(order: Order, kept: Kept) -> None:
@@ -151,26 +150,23 @@ def _save(order: Order, host: str, session: Session, kept: Kept, check: bool) ->
         "epoch": order.epoch,
         "host": host,
         "old": order.old,
+        # What such a host has is no ancestor of what anybody else has.
+        "superseded": role_before(order.epoch) == "fenced",
         "since": timestamp(),
     }
     os.makedirs(os.path.dirname(kept.path), mode=0o700, exist_ok=True)
     _survey.write(kept.path, header, holdings)
 
 
-def _await(order: Order, path: str, awaited: Rejoin | None, seconds: float) -> None:
-    if awaited is None:
-        _rejoins.add(Rejoin(order.epoch, order.old, path, timestamp()))
-    _rest(seconds)
-
-
-def end(epoch: int, seconds: float, check: bool = False) -> bool:
-    """Await the master before this epoch no longer; whether that changed anything."""
-    awaited = [entry for entry in _rejoins.read() if entry.epoch == epoch]
-    if awaited and not check:
-        _rejoins.remove(epoch)
-    if not check:
-        _rest(seconds)
-    return bool(awaited)
+def end(epoch: int, old: str, seconds: float, check: bool = False) -> bool:
+    """Await a host that this epoch left behind no longer; whether that changed anything."""
+    with _alone.changing(seconds):
+        awaited = old in _rejoins.awaited(epoch)
+        if awaited and not check:
+            _rejoins.remove(epoch, old)
+        if not check:
+            _rest(seconds)
+    return awaited
 
 
 def _rest(seconds: float) -> None:

@@ -100,6 +100,8 @@ class Mailbox:
     quota_root: str | None
     annotations: Annotations
     user_flags: frozenset[str] | None
+    # What changes of the name and of the rights are counted by.
+    foldermodseq: int | None = None
 
     @classmethod
     def of(cls, fields: dict[str, Value]) -> Mailbox:
@@ -122,7 +124,12 @@ class Mailbox:
             user_flags=(
                 frozenset(_words(fields, "USERFLAGS")) - {""} if "USERFLAGS" in fields else None
             ),
+            foldermodseq=_int(fields, "FOLDERMODSEQ") if "FOLDERMODSEQ" in fields else None,
         )
+
+    def modseqs(self) -> tuple[int, int]:
+        """Which of two states of one history is the later one."""
+        return self.highestmodseq, self.foldermodseq or 0
 
     @property
     def is_intermediate(self) -> bool:

@@ -21,17 +21,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from . import (
+    _alone,
     _channel,
     _clearance,
-    _config,
     _cyrmaster,
     _ending,
     _endpoints,
     _fence,
     _fencing,
     _heartbeat,
+    _host_units,
     _posture,
     _proc,
+    _quarantine,
+    _rejoins,
     _role,
     _state,
     _store,
@@ -43,7 +46,6 @@ from ._points import reach
 from ._role import Record
 from ._synclog import FILES, SyncLog
 
-TEMPLATES = ("cyrus-link@*.service", "cyrus-replicator@*.service")
 _GUARD_LINK = f"cyrus-link@{_store.GUARD_LINK}.service"
 _RECEIVING = ("replcsync", "replimap")
 _GRACE_SECONDS = 0.3
@@ -54,13 +56,15 @@ _NAMED = 10
 class Move:
     """What a host is to be. `drained`: channels whose logs have to be empty; `proven`: channels
     whose replica is known to have everything, others begin with everything; `rejoin`: what only
-    this host had is saved, so one that was superseded may be a replica."""
+    this host had is saved, so one that was superseded may be a replica; `superseded`: who
+    superseded it is lost, so it may be master."""
 
     record: Record
     reason: str
     drained: Sequence[str] = ()
     proven: Sequence[str] = ()
     rejoin: bool = False
+    superseded: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,13 @@ def record_only(wanted: Record, reason: str, check: bool) -> Moved:
 def carry_out(move: Move, seconds: float, check: bool = False) -> Moved:
     """Bring this host into its role, its configuration and its units included."""
     started = time.monotonic()
-    end = started + seconds
+    with _alone.changing(seconds):
+        return _carried_out(move, started, started + seconds, check)
+
+
+def _carried_out(move: Move, started: float, end: float, check: bool) -> Moved:
     before = _role.read()
-    refuse(move.record, before, _fence.read(), move.rejoin)
+    refuse(move, before, _fence.read())
     done = [] if move.record.same(before) else [f"record {move.record.role}"]
     if check:
         return Moved(before, before if not done and before else move.record, done, 0.0)
@@ -108,10 +116,9 @@ def _clear(wanted: Record) -> None:
         _clearance.grant(wanted.epoch)
 
 
-def refuse(
-    wanted: Record, before: Record | None, fence: _fence.Fence | None, rejoin: bool = False
-) -> None:
+def refuse(move: Move, before: Record | None, fence: _fence.Fence | None) -> None:
     """Why a host can't be brought into a role; pure."""
+    wanted = move.record
     if before is None:
         raise ReplicationError(f"{wanted.host} has no role record: run setup")
     if wanted.same(before):
@@ -121,25 +128,37 @@ def refuse(
             f"{wanted.host} has the role record of {before.host} in store {before.store}: "
             "name the host and the store as the record does"
         )
-    if rejoin and _comes_back(wanted, before):
+    if move.rejoin and _comes_back(wanted, before):
         return
     if before.epoch >= wanted.epoch:
         raise ReplicationError(
             f"{wanted.host} is in epoch {before.epoch}: a change of master needs a higher epoch "
             f"than that, not {wanted.epoch}"
         )
-    if before.role == "fenced":
+    allowed = {"fenced", "master"} if move.superseded else {"fenced"}
+    if before.role == "fenced" and wanted.role not in allowed:
         raise ReplicationError(
             f"{wanted.host} was superseded by {before.master} in epoch {before.epoch}: "
             "bring it back with rejoin"
         )
-    if wanted.role == "replica" and before.role == "master" and fence is None:
-        raise ReplicationError(f"{wanted.host} serves clients: fence it first")
-    if wanted.role == "master" and fence is not None and fence.by != "failover":
-        raise ReplicationError(
-            f"{wanted.host} is fenced by {fence.by} since {fence.since} ({fence.reason}): "
-            "release it first, with the module fence, state=absent"
-        )
+    if wanted.role == "replica" and before.role == "master":
+        if fence is None:
+            raise ReplicationError(f"{wanted.host} serves clients: fence it first")
+        # A failover counts on its fence of who is given up.
+        if fence.by == "failover":
+            raise _fenced(wanted.host, fence)
+    if wanted.role == "master":
+        if fence is not None and fence.by != "failover":
+            raise _fenced(wanted.host, fence)
+        if fence is None and move.reason == "failover":
+            raise ReplicationError(f"{wanted.host} is not fenced any more: run failover again")
+
+
+def _fenced(host: str, fence: _fence.Fence) -> ReplicationError:
+    return ReplicationError(
+        f"{host} is fenced by {fence.by} since {fence.since} ({fence.reason}): "
+        "release it first, with the module fence, state=absent"
+    )
 
 
 def _comes_back(wanted: Record, before: Record) -> bool:
@@ -152,7 +171,7 @@ def _comes_back(wanted: Record, before: Record) -> bool:
 @contextlib.contextmanager
 def _still(move: Move, end: float) -> Iterator[None]:
     """Nothing replicates out of this host or into it; all runs again where the record fails."""
-    stopped = [name for name in _units.active(TEMPLATES) if name != _GUARD_LINK]
+    stopped = [name for name in _units.active(_units.TEMPLATES) if name != _GUARD_LINK]
     _units.stop(stopped)
     try:
         if move.record.role == "replica":
@@ -192,14 +211,16 @@ def _end_receiving(end: float) -> None:
 
 def _forget_former_time() -> None:
     """What a host knows from when it was master before: old events would be sent again, an old
-    comparison would count, and an old pause would hold."""
+    comparison would count, and an old pause or quarantine would hold."""
     directory = Install.discover().config_directory
     paths = []
     for channel in _endpoints.read_store().channels().values():
         folder = SyncLog(directory, channel).folder
         paths += [os.path.join(folder, name) for name in FILES]
         paths.append(os.path.join(_channel.PARITY_DIR, f"{channel}.json"))
-        paths.append(_state.pause_of(channel))
+        paths += [_state.pause_of(channel), _quarantine.path_of(channel)]
+    # Whoever was master since awaits whoever is still to come back.
+    paths.append(_rejoins.PATH)
     try:
         for path in filter(os.path.exists, paths):
             os.unlink(path)
@@ -226,8 +247,9 @@ def _follow(move: Move, end: float) -> list[str]:
         _fence.remove()
         done.append("remove the fence")
     rendered = _posture.configuration()
-    units = _config.units(rendered.plan, rendered.request)
-    done += _units.ensure(units, TEMPLATES, check=False, seconds=max(0.0, end - time.monotonic()))
+    units = _host_units.units(rendered.plan, rendered.request)
+    left = max(0.0, end - time.monotonic())
+    done += _units.ensure(units, _units.TEMPLATES, check=False, seconds=left)
     # One that did not run before listens now as well.
     _cyrmaster.update(end)
     return done

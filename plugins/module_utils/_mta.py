@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ._delivery import ADMINISTRATOR, Driver, Hold, wish
+from ._delivery import Driver
 from ._errors import ReplicationError
 from ._exim import Exim
+from ._holds import ADMINISTRATOR, Hold, wish
 from ._postfix import Postfix
 
 ARGUMENTS: dict[str, Any] = {

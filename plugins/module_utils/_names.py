@@ -30,6 +30,12 @@ def is_deleted(mailbox: str) -> bool:
     return mailbox.rpartition("!")[2].startswith("DELETED.")
 
 
+def is_inbox(mailbox: str) -> bool:
+    """Whether the mailbox is a user's first one, without which there is no user."""
+    local = mailbox.rpartition("!")[2]
+    return local.startswith("user.") and local.count(".") == 1
+
+
 def is_sieve(mailbox: str) -> bool:
     """Whether the mailbox is where newer Cyrus keeps a user's scripts (option sieve_folder)."""
     parts = mailbox.rpartition("!")[2].split(".")

@@ -21,9 +21,10 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from . import _command, _files, _probe
+from . import _command, _endpoints, _files
 from ._errors import ReplicationError
-from ._session import Session
+from ._install import read_settings
+from ._session import Endpoint, Session
 from ._store import IMAP_SOCKET
 
 ROOT = "/run/cyrus-replication/old"
@@ -159,7 +160,14 @@ def _wait() -> None:
 def _answers() -> str | None:
     """Why it can't be asked, if so."""
     try:
-        with closing(Session(replace(_probe.local(""), name="the old master", path=SOCKET))):
+        with closing(Session(_endpoint())):
             return None
     except (ReplicationError, OSError) as error:
         return str(error)
+
+
+def _endpoint() -> Endpoint:
+    """It has this host's account, being of the same store."""
+    settings = read_settings("/etc/imapd.conf")
+    own = _endpoints.own(_endpoints.read_store(), "the old master", settings)
+    return replace(own, path=SOCKET)

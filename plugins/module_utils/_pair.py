@@ -18,12 +18,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import _endpoints, _report
-from ._check import Check, Findings, Progress, Side, Unknown
+from ._check import Check, Findings, Progress, Side
 from ._errors import ReplicationError
 from ._imapd_conf import switch
 from ._install import Install
+from ._look import Unknown
 from ._report import Subject
 from ._session import Session
+from ._state import timestamp
 from ._store import NAMELESS
 from ._synclog import SyncLog
 from ._touched import Touched
@@ -92,7 +94,7 @@ def _replica(given: Mapping[str, Any], channel: str | None, install: Install | N
 def check(pair: Pair, progress: Progress, touched: Touched | None = None) -> dict[str, Any]:
     """The document of the contract; of what was touched, where that is given."""
     begun = time.time()
-    started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begun))
+    started = timestamp(begun)
     clock = time.monotonic()
     try:
         findings = _compare(pair, progress, touched)

@@ -15,9 +15,10 @@ uniqueid stays true even where the step that renames it has failed.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Union
 
+from . import _names
 from ._model import Mailbox, Message, Seen
 
 OLD, NEW = "old", "new"
@@ -101,6 +102,11 @@ class DeleteMailbox(_InMailbox):
     """This mailbox alone, and only if its HIGHESTMODSEQ is still the given one."""
 
     highestmodseq: int
+
+
+def ends_user(step: Step) -> bool:
+    """Whether a step takes the mailbox without which there is no user."""
+    return isinstance(step, DeleteMailbox) and _names.is_inbox(step.mailbox)
 
 
 @dataclass(frozen=True)
@@ -253,7 +259,7 @@ class Conflict:
     kept: str
 
     def as_dict(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return asdict(self)
 
 
 @dataclass(frozen=True)

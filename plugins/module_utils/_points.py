@@ -5,7 +5,7 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
 # time. Do not use this from other collections or standalone plugins/modules!
 
-"""Places at which tests end the replicator as a power cut would, to show that nothing is lost."""
+"""Places at which tests end a process as a power cut would, to show that nothing is lost."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import os
 import signal
 from collections import Counter
 
-# In the order in which a failing batch passes them.
-POINTS = (
+# The replicator's, in the order in which a failing batch passes them.
+REPLICATOR = (
     "log taken",
     "events parted",
     "before the run",
@@ -31,17 +31,6 @@ POINTS = (
     "retried",
     "released",
     "beaten",
-    "stopped",
-    "recorded",
-    "configured",
-    "reloaded",
-    "surveyed",
-    "awaited",
-    "raised",
-    "secured",
-    "dropped",
-    "archived",
-    "carried",
 )
 
 _passed: Counter[str] = Counter()

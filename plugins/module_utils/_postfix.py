@@ -17,8 +17,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from . import _command, _files, _postfix_conf, _postfix_resolve
-from ._delivery import Hold
 from ._errors import ReplicationError
+from ._holds import Hold
 from ._sever import sever
 
 _TABLE = "cyrus-held.regexp"

@@ -98,8 +98,6 @@ class Quarantine:
     def hold(
         self,
         target: Target,
-        user: str | None,
-        mailbox: str | None,
         reason: str,
         advice: str | None,
         by: str,
@@ -110,7 +108,8 @@ class Quarantine:
         administrator's entry stays one."""
         found = self._entries.get(target)
         if found is None:
-            since = _state.timestamp(now)
+            user, since = _events.owner(target), _state.timestamp(now)
+            mailbox = target.name if target.scope == "mailbox" else None
             found = Entry(*target, user, mailbox, reason, advice, since, by)
         if ADMINISTRATOR in (by, found.by):
             found = replace(found, by=ADMINISTRATOR, next=None)

@@ -103,8 +103,6 @@ class Reception:
         reason = reason or "put here by an administrator"
         self._quarantine.hold(
             target,
-            _events.owner(target),
-            target.name if target.scope == "mailbox" else None,
             reason,
             "Release it with the playbook quarantine (cyrus_quarantine_state=released, "
             f"cyrus_quarantine_{target.scope}={target.name}).",

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from . import _files, _role
@@ -27,7 +28,7 @@ FOLDER = f"{_role.STATE_DIR}/rejoin"
 
 @dataclass(frozen=True)
 class Rejoin:
-    """The master that an epoch left behind, the file with the merge base, and since when."""
+    """A host that an epoch left behind, the file with the merge base, and since when."""
 
     epoch: int
     old: str
@@ -50,6 +51,11 @@ def pending() -> bool:
     return os.path.exists(PATH)
 
 
+def returned_of(epoch: int) -> str:
+    """Where it is kept what the master before this epoch had, once that is brought back."""
+    return f"{folder(epoch)}/returned.gz"
+
+
 def read() -> list[Rejoin]:
     """Who is awaited, in the order of the epochs."""
     try:
@@ -59,21 +65,28 @@ def read() -> list[Rejoin]:
         raise ReplicationError(f"{PATH} can't be read ({error}): restore it") from error
 
 
-def add(wanted: Rejoin) -> None:
-    """Durable on return."""
-    rest = [entry for entry in read() if entry.epoch != wanted.epoch]
-    _save([*rest, wanted])
+def awaited(epoch: int) -> list[str]:
+    """The hosts that an epoch left behind and that are not back."""
+    return [entry.old for entry in read() if entry.epoch == epoch]
 
 
-def remove(epoch: int) -> None:
-    """The master before this epoch has rejoined, or never will; durable on return."""
-    _save([entry for entry in read() if entry.epoch != epoch])
+def add(epoch: int, hosts: Iterable[str], since: str) -> None:
+    """Await hosts that an epoch left behind; durable on return."""
+    found = read()
+    known = {entry.old for entry in found if entry.epoch == epoch}
+    base = base_of(epoch)
+    _save([*found, *(Rejoin(epoch, host, base, since) for host in hosts if host not in known)])
+
+
+def remove(epoch: int, old: str) -> None:
+    """This host has rejoined, or never will; durable on return."""
+    _save([entry for entry in read() if (entry.epoch, entry.old) != (epoch, old)])
 
 
 def _save(entries: list[Rejoin]) -> None:
     try:
         if entries:
-            ordered = sorted(entries, key=lambda entry: entry.epoch)
+            ordered = sorted(entries, key=lambda entry: (entry.epoch, entry.old))
             text = json.dumps([asdict(entry) for entry in ordered], sort_keys=True) + "\n"
             _files.write(PATH, text, 0o644)
         else:

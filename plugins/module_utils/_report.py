@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ._check import Findings, Unknown
+from ._check import Findings
+from ._look import Unknown
 
 
 @dataclass(frozen=True)

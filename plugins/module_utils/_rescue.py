@@ -69,6 +69,10 @@ class _Script:
         return self.side, self.owner or "", self.name, self.guid
 
 
+def _deletions(steps: Iterable[Step]) -> int:
+    return sum(isinstance(step, _plan.DeleteMailbox) for step in steps)
+
+
 @dataclass
 class Kept:
     """What came into the archive now, and in sentences what could not be read."""
@@ -101,15 +105,29 @@ class Archive:
 
     def lacks(self, plans: Iterable[Plan]) -> bool:
         """Whether something of these is not in it yet, as far as that is known without reading."""
-        return any(wanted.key not in self._keys for plan in plans for wanted in _all_of(plan))
+        return any(not self._has(wanted) for plan in plans for wanted in _all_of(plan))
+
+    def _has(self, wanted: _Wanted | _Script) -> bool:
+        """A text that was gone on one host may be there on another."""
+        if wanted.key not in self._keys:
+            return False
+        is_text = isinstance(wanted, _Script) or not wanted.message.expunged
+        return not is_text or self._guid_of(wanted) in self._paths
+
+    @staticmethod
+    def _guid_of(wanted: _Wanted | _Script) -> str:
+        return wanted.guid if isinstance(wanted, _Script) else wanted.message.guid
 
     def covered(self, plan: Plan) -> list[Step]:
         """The plan's steps, without what they would bring or take away and is not in it: one
         message that can't be read holds up no other."""
         taken = {wanted.key for wanted in _all_of(plan) if wanted.side == NEW} - self._keys
         boxes = {key[1] for key in taken}
-        steps = (self._covered(step, taken, boxes) for step in plan.steps)
-        return [step for step in steps if step is not None]
+        covered = (self._covered(step, taken, boxes) for step in plan.steps)
+        steps = [step for step in covered if step is not None]
+        if _deletions(steps) == _deletions(plan.steps):
+            return steps
+        return [step for step in steps if not _plan.ends_user(step)]
 
     def _covered(self, step: Step, taken: set[tuple[str, ...]], boxes: set[str]) -> Step | None:
         """`taken` is what is not in it of what the plan takes away, `boxes` the mailboxes of it."""
@@ -181,7 +199,7 @@ class Archive:
         self, plan: Plan, sides: Mapping[str, Session], kept: Kept
     ) -> Iterator[dict[str, Any]]:
         for wanted in (*_all_of(plan), *_of_deleted(plan, sides[OLD], kept)):
-            if wanted.key in self._keys:
+            if self._has(wanted):
                 continue
             if isinstance(wanted, _Script):
                 entry = self._script(wanted, sides[wanted.side], kept)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ STATE_DIR = "/var/lib/cyrus-replication"
 RECORD = f"{STATE_DIR}/role.json"
 HISTORY = f"{STATE_DIR}/history.jsonl"
 ROLES = ("master", "replica", "fenced")
+_HISTORY_READ = 1000
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,12 @@ def last_history(count: int, path: str = HISTORY) -> list[dict[str, Any]]:
     return found
 
 
+def role_before(epoch: int, path: str = HISTORY) -> str | None:
+    """What this host was before an epoch; None where its history does not tell."""
+    entries = reversed(last_history(_HISTORY_READ, path))
+    return next((e["role"] for e in entries if "role" in e and e.get("epoch", epoch) < epoch), None)
+
+
 @dataclass(frozen=True)
 class Decision:
     """The master of a store, and the epoch in which it is."""
@@ -149,9 +156,11 @@ def stale(
     records: Mapping[str, Record | None],
     decision: Decision,
     fences: Mapping[str, Mapping[str, str]],
+    awaited: Collection[str] = (),
 ) -> list[str]:
     """Hosts that setup must not touch, one sentence each: their data may be the only copy, or
-    somebody has them in hand. `fences` are those that are there; the guard's is for masters."""
+    somebody has them in hand. `fences` are those that are there; the guard's is for masters.
+    `awaited` are the hosts that the master waits for."""
     reasons = [
         f"{host} is fenced by {fence['by']} since {fence['since']} ({fence['reason']}): run "
         "switchover again, or release it with the module fence, state=absent"
@@ -167,6 +176,11 @@ def stale(
             reasons.append(
                 f"{host} was master in epoch {record.epoch} and {decision.master} is it in epoch "
                 f"{decision.epoch}: bring {host} back with rejoin"
+            )
+        elif record.epoch < decision.epoch and host in awaited:
+            reasons.append(
+                f"{host} has missed that {decision.master} is master in epoch {decision.epoch}, "
+                "and may have mail that nobody else has: bring it back with rejoin"
             )
     return reasons
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from . import _events, _names
 from ._install import USER, Install
@@ -35,18 +35,24 @@ def lines(mailboxes: Iterable[str]) -> Iterator[str]:
             yield f"USER {_events.quote(user)}"
 
 
-def seed(install: Install, channels: Collection[str]) -> None:
-    """Log everything that is there to channels that are new."""
+def seed(install: Install, channels: Collection[str]) -> int:
+    """Log everything that is there to channels that are new; how many events to each."""
     if not channels:
-        return
+        return 0
     everything = list(lines(mailbox.name for mailbox in install.mailboxes()))
-    if not everything:
+    for channel in channels:
+        log(install, channel, everything)
+    return len(everything)
+
+
+def log(install: Install, channel: str, events: Sequence[str]) -> None:
+    """Log events to a channel, whose log Cyrus need not have made yet."""
+    if not events:
         return
     user = pwd.getpwnam(USER)
-    for channel in channels:
-        directory = f"{install.config_directory}/sync"
-        for path in (directory, f"{directory}/{channel}"):
-            if not os.path.isdir(path):
-                os.mkdir(path, 0o755)
-                os.chown(path, user.pw_uid, user.pw_gid)
-        Owner(install.config_directory, channel).append(everything)
+    directory = f"{install.config_directory}/sync"
+    for path in (directory, f"{directory}/{channel}"):
+        if not os.path.isdir(path):
+            os.mkdir(path, 0o755)
+            os.chown(path, user.pw_uid, user.pw_gid)
+    Owner(install.config_directory, channel).append(events)

@@ -45,7 +45,8 @@ class Holding:
     """What one owner has; `owner` None stands for shared mailboxes and the server itself.
 
     `boxes` are the live mailboxes by unique id, `deleted` the names of those that a delayed delete
-    has set aside. `unknown` has a sentence for everything that could not be read.
+    has set aside, `ended` the MODSEQs at which it did. `unknown` has a sentence for everything that
+    could not be read.
     """
 
     owner: str | None
@@ -57,6 +58,7 @@ class Holding:
     quotas: dict[str, Quota] = field(default_factory=dict)
     annotations: Annotations = ()
     unknown: list[str] = field(default_factory=list)
+    ended: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -141,6 +143,7 @@ class _Reader:
             self._unknown(f"{head.name} has no unique id")
         elif _names.is_deleted(head.name):
             self._found.deleted[head.uniqueid] = head.name
+            self._found.ended[head.uniqueid] = head.modseqs()
         elif head.uniqueid in self._found.boxes:
             other = self._found.boxes[head.uniqueid].head.name
             self._unknown(f"{other} and {head.name} have the same unique id {head.uniqueid}")
@@ -240,6 +243,7 @@ def _plain(holding: Holding) -> dict[str, Any]:
             for box in holding.boxes.values()
         ],
         "deleted": holding.deleted,
+        "ended": holding.ended,
         "subscriptions": sorted(holding.subscriptions),
         "seen": [asdict(seen) for seen in holding.seen.values()],
         "scripts": [asdict(script) for script in holding.scripts.values()],
@@ -270,6 +274,7 @@ def _holding_of(told: dict[str, Any]) -> Holding:
         owner=told["owner"],
         boxes={box.head.uniqueid: box for box in boxes},
         deleted=told["deleted"],
+        ended={uniqueid: (one, two) for uniqueid, (one, two) in told.get("ended", {}).items()},
         subscriptions=frozenset(told["subscriptions"]),
         seen={seen["uniqueid"]: Seen(**seen) for seen in told["seen"]},
         scripts={script["name"]: Script(**script) for script in told["scripts"]},

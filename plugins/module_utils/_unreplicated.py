@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from . import _accounts
 from ._imapd_conf import switch
 from ._install import Install
 
@@ -24,12 +25,14 @@ _DAV_MODULES = {"caldav", "carddav", "jmap", "webdav"}
 
 @dataclass(frozen=True)
 class Database:
-    """`path` is the file, or where there is one for each user the folder, with `bytes` null."""
+    """`path` is the file, or where there is one for each user the folder, with `bytes` null.
+    `accounts` are the logins in it, null where there are none to be known."""
 
     name: str
     path: str
     bytes: int | None
     advice: str
+    accounts: list[str] | None = None
 
 
 def in_use(install: Install) -> list[Database]:
@@ -73,7 +76,8 @@ def _files(install: Install) -> Iterator[Database]:
         if os.path.exists(path):
             size = os.stat(path).st_size
             if size:
-                yield Database(name, path, size, advice)
+                accounts = _accounts.names(path) if name == "sasldb" else None
+                yield Database(name, path, size, advice, accounts)
 
 
 def _of_users(install: Install) -> Iterator[Database]:

@@ -94,8 +94,8 @@ def passed_by(record: Record | None, answers: Iterable[Answer]) -> str | None:
         ):
             return (
                 f"{other.host} says that {other.master} is master in epoch {other.epoch}, and "
-                f"{record.host} follows {record.master} in epoch {record.epoch}: run switchover or "
-                "setup again"
+                f"{record.host} follows {record.master} in epoch {record.epoch}: run switchover "
+                "again, or rejoin if that was a failover"
             )
     return None
 

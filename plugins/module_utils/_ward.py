@@ -50,11 +50,8 @@ class Ward:
             self._hold(target, events, reason, advice)
             self._reporter.say(f"{target.name} is in quarantine: {reason}", failed=True)
 
-    def _hold(self, target: Target, events: list[Event], reason: str, advice: str) -> None:
-        mailbox = target.name if target.scope == "mailbox" else None
-        owner = _events.owner(target)
-        now = time.time()
-        self._quarantine.hold(target, owner, mailbox, reason, advice, REPLICATOR, events, now)
+    def _hold(self, target: Target, events: list[Event], reason: str, advice: str | None) -> None:
+        self._quarantine.hold(target, reason, advice, REPLICATOR, events, time.time())
         self._quarantine.save()
 
     def keep(self, kept: dict[Target, list[Event]]) -> None:
@@ -65,7 +62,7 @@ class Ward:
             self._quarantine.save()
             reach("kept")
 
-    def release(self, batch: Batch, entry: Entry) -> tuple[str, str] | None:
+    def release(self, batch: Batch, entry: Entry) -> tuple[str, str | None] | None:
         """As `retry`, for one that an administrator held and does not hold any longer: where it
         fails, it is tried again like any other."""
         failed = self.retry(batch, entry)
@@ -74,7 +71,7 @@ class Ward:
             self._hold(entry.target, events, *failed)
         return failed
 
-    def retry(self, batch: Batch, entry: Entry) -> tuple[str, str] | None:
+    def retry(self, batch: Batch, entry: Entry) -> tuple[str, str | None] | None:
         """Tries an entry; None where it is released, else the reason and what to do."""
         target = entry.target
         events = [_events.read(line) for line in entry.events] or [_bundle.event_of(target)]
@@ -88,8 +85,11 @@ class Ward:
             return reason, advice
         # An administrator may have spoken while that ran, and events may have come.
         now = self._quarantine.covers(target)
-        if now is not None and now.target == target and now.by == entry.by:
-            self._let_go(now)
+        if now is None or now.target != target:
+            return None
+        if now.by != entry.by:
+            return now.reason, now.advice
+        self._let_go(now)
         return None
 
     def _let_go(self, entry: Entry) -> None:

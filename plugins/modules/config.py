@@ -184,7 +184,7 @@ units:
   elements: dict
 """
 
-from ansible_collections.mailops.cyrus.plugins.module_utils import _config
+from ansible_collections.mailops.cyrus.plugins.module_utils import _configure
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._module import SecretiveModule
 
@@ -226,7 +226,7 @@ ARGUMENTS = {
 def main() -> None:
     module = SecretiveModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        result = _config.carry_out(module.params, module.check_mode)
+        result = _configure.carry_out(module.params, module.check_mode)
     except ReplicationError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -18,22 +18,19 @@ description:
     Sieve scripts of the old master follow where nothing was changed here.
   - What was changed on both sides stays as it is here; it is reported, and the other version is in
     the archive or in the report.
+  - O(old) may also be a host that was a replica of the old master and has more than this one had.
+    What is no newer there than in the merge base is left out then, as is what the old master has
+    brought back already.
   - Can be interrupted at any point and run again; nothing comes twice.
   - Fails where something could not be read or carried out, with all that is known.
 author:
   - mailops.cyrus contributors (@mailops)
 extends_documentation_fragment:
   - mailops.cyrus.attributes
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
+  - mailops.cyrus.attributes.changing
 options:
   old:
-    description: Name of the old master in the store.
+    description: Name of the old master in the store, or of a superseded host that was its replica.
     type: str
     required: true
   epoch:

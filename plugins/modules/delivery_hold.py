@@ -24,14 +24,8 @@ author:
   - mailops.cyrus contributors (@mailops)
 extends_documentation_fragment:
   - mailops.cyrus.attributes
+  - mailops.cyrus.attributes.changing
   - mailops.cyrus.delivery
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 options:
   state:
     description: Whether the deliveries are held, or go.
@@ -44,7 +38,7 @@ options:
         takes it over.
       - Only V(administrator) releases what another holds, or lets it hold other mail.
     type: str
-    choices: [switchover, failover, administrator]
+    choices: [switchover, failover, reseed, administrator]
     default: administrator
   dead:
     description:
@@ -110,7 +104,7 @@ done:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mailops.cyrus.plugins.module_utils import _delivery, _mta
+from ansible_collections.mailops.cyrus.plugins.module_utils import _delivery, _holds, _mta
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 
 
@@ -119,7 +113,7 @@ def main() -> None:
         argument_spec={
             **_mta.ARGUMENTS,
             "state": {"type": "str", "choices": ["held", "released"], "required": True},
-            "by": {"type": "str", "choices": list(_delivery.BY), "default": "administrator"},
+            "by": {"type": "str", "choices": list(_holds.BY), "default": "administrator"},
             "dead": {"type": "list", "elements": "str", "default": []},
             "flush": {"type": "bool", "default": True},
             "timeout": {"type": "float", "default": 60},

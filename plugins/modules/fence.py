@@ -20,13 +20,7 @@ author:
   - mailops.cyrus contributors (@mailops)
 extends_documentation_fragment:
   - mailops.cyrus.attributes
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
+  - mailops.cyrus.attributes.changing
 options:
   state:
     description: Whether the host is to be fenced.
@@ -38,7 +32,7 @@ options:
       - Who fences or releases. Only V(administrator) releases what another has fenced, and
         V(failover) takes over what V(guard) or V(switchover) has.
     type: str
-    choices: [switchover, guard, failover, administrator]
+    choices: [switchover, guard, failover, reseed, administrator]
     default: administrator
   reason:
     description: Why, as C(status) shows it.
@@ -50,6 +44,11 @@ options:
         it still is the master. Look at the other hosts of the store yourself before.
     type: bool
     default: false
+  epoch:
+    description:
+      - With O(state=absent), releases the host only while its role record is of this epoch, so that
+        nothing is taken back that belongs to a later change of master.
+    type: int
   timeout:
     description: Seconds in which it has to be done.
     type: float
@@ -97,6 +96,7 @@ def main() -> None:
             "by": {"type": "str", "choices": list(_fence.BY), "default": "administrator"},
             "reason": {"type": "str", "default": "fenced by hand"},
             "force": {"type": "bool", "default": False},
+            "epoch": {"type": "int"},
             "timeout": {"type": "float", "default": 30},
         },
         supports_check_mode=True,
@@ -105,8 +105,9 @@ def main() -> None:
     try:
         before = _fence.read()
         if params["state"] == "absent":
+            options = {name: params[name] for name in ("force", "epoch")}
             done = _fencing.release(
-                params["by"], params["timeout"], params["force"], module.check_mode
+                params["by"], params["timeout"], check=module.check_mode, **options
             )
         else:
             done = _fencing.fence(

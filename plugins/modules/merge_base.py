@@ -15,8 +15,8 @@ description:
     the old one is back.
   - Then a gap of numbers is left in every mailbox, so that no UID or MODSEQ which the old master
     has given out unseen is given out again for something else.
-  - As long as the old master is awaited Cyrus's C(cyr_expire) is not started on this host, so that
-    what was expunged is not forgotten.
+  - As long as the old master or another host is awaited Cyrus's C(cyr_expire) is not started on
+    this host, so that what was expunged is not forgotten.
   - The host has to be master of the epoch, and fenced until the merge base is kept. The same call
     again completes one that was interrupted, and changes nothing otherwise.
 author:
@@ -33,8 +33,8 @@ attributes:
 options:
   state:
     description:
-      - With V(absent) the old master is awaited no longer and C(cyr_expire) runs again. The file
-        with the merge base stays.
+      - With V(absent) the host O(old) is awaited no longer, and C(cyr_expire) runs again if nobody
+        else is. The file with the merge base stays.
     type: str
     choices: [present, absent]
     default: present
@@ -47,9 +47,16 @@ options:
     type: int
     required: true
   old:
-    description: Name of the old master.
+    description: Name of the old master; with O(state=absent) of any host that is awaited.
     type: str
     required: true
+  others:
+    description:
+      - Names of further hosts that are awaited, since it is not known yet whether they have
+        something that this one lacks.
+    type: list
+    elements: str
+    default: []
   uid_gap:
     description:
       - How many UIDs are left out in each mailbox. More than the old master can have given out
@@ -122,6 +129,7 @@ def main() -> None:
             "store": {"type": "str", "required": True},
             "epoch": {"type": "int", "required": True},
             "old": {"type": "str", "required": True},
+            "others": {"type": "list", "elements": "str", "default": []},
             "uid_gap": {"type": "int", "default": 10000},
             "modseq_gap": {"type": "int", "default": 100000},
             "timeout": {"type": "float", "default": 60},
@@ -130,10 +138,11 @@ def main() -> None:
     )
     params, check = module.params, module.check_mode
     gap = Gap(params["uid_gap"], params["modseq_gap"])
-    order = _merge_base.Order(params["store"], params["epoch"], params["old"], gap)
+    others = tuple(params["others"])
+    order = _merge_base.Order(params["store"], params["epoch"], params["old"], gap, others)
     try:
         if params["state"] == "absent":
-            ended = _merge_base.end(order.epoch, params["timeout"], check)
+            ended = _merge_base.end(order.epoch, order.old, params["timeout"], check)
             module.exit_json(changed=ended, path=_rejoins.base_of(order.epoch))
         kept = _merge_base.keep(order, params["timeout"], check)
     except ReplicationError as error:

@@ -24,13 +24,7 @@ author:
   - mailops.cyrus contributors (@mailops)
 extends_documentation_fragment:
   - mailops.cyrus.attributes
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
+  - mailops.cyrus.attributes.changing
 options:
   epoch:
     description: The epoch in which this host was superseded.

@@ -21,13 +21,7 @@ author:
   - mailops.cyrus contributors (@mailops)
 extends_documentation_fragment:
   - mailops.cyrus.attributes
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
+  - mailops.cyrus.attributes.changing
 options:
   store:
     description: Name of the store.
@@ -81,6 +75,13 @@ options:
     type: bool
     default: false
     version_added: 0.1.0
+  superseded:
+    description:
+      - Let a host that was superseded become master in a later epoch, since the host that took its
+        place is lost.
+    type: bool
+    default: false
+    version_added: 0.1.0
   timeout:
     description: Seconds in which it has to be done, with O(configure=true).
     type: float
@@ -110,8 +111,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 record:
-  description: The record as it is now, null where it can't be read.
-  returned: always
+  description: The record as it is now, null where there is none.
+  returned: where it can be read
   type: dict
 previous:
   description: The record as it was, null where there was none.
@@ -156,6 +157,7 @@ def main() -> None:
             "drained": {"type": "list", "elements": "str", "default": []},
             "proven": {"type": "list", "elements": "str", "default": []},
             "rejoin": {"type": "bool", "default": False},
+            "superseded": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 60},
         },
         supports_check_mode=True,
@@ -164,13 +166,13 @@ def main() -> None:
     wanted = _role.Record(since=timestamp(), **{key: params[key] for key in RECORD})
     try:
         if params["configure"]:
-            options = {name: params[name] for name in ("drained", "proven", "rejoin")}
+            options = {name: params[name] for name in ("drained", "proven", "rejoin", "superseded")}
             move = _move.Move(wanted, params["reason"], **options)
             moved = _move.carry_out(move, params["timeout"], check)
         else:
             moved = _move.record_only(wanted, params["reason"], check)
     except ReplicationError as error:
-        module.fail_json(msg=str(error), record=_known())
+        module.fail_json(msg=str(error), **_known())
     previous = dataclasses.asdict(moved.before) if moved.before else None
     record = dataclasses.asdict(moved.record)
     module.exit_json(
@@ -183,12 +185,13 @@ def main() -> None:
     )
 
 
-def _known() -> dict[str, Any] | None:
-    """The record that is there now, also where what follows from it failed."""
+def _known() -> dict[str, Any]:
+    """The record that is there now, also where what follows from it failed; nothing where it can't
+    be read."""
     with contextlib.suppress(ReplicationError):
         found = _role.read()
-        return dataclasses.asdict(found) if found else None
-    return None
+        return {"record": dataclasses.asdict(found) if found else None}
+    return {}
 
 
 if __name__ == "__main__":

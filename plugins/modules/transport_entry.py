@@ -17,13 +17,7 @@ author:
   - mailops.cyrus contributors (@mailops)
 extends_documentation_fragment:
   - mailops.cyrus.attributes
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
+  - mailops.cyrus.attributes.changing
 options:
   table:
     description: Path of the table's text, which C(main.cf) has to name.

@@ -16,7 +16,7 @@ from typing import Any
 from ansible_collections.mailops.cyrus.plugins.module_utils import _layout
 from ansible_collections.mailops.cyrus.plugins.module_utils._install import parse_version
 
-from ._stores import Store
+from ._stores import Store, message_of
 
 Answer = Mapping[str, Any]
 
@@ -83,7 +83,8 @@ def _same_epoch(facts: Facts) -> Iterator[str]:
         if host.record and host.record.epoch != facts.store.epoch:
             yield (
                 f"{host.name} is in epoch {host.record.epoch} and the store in epoch "
-                f"{facts.store.epoch}: run setup, so that it follows"
+                f"{facts.store.epoch}: run setup, so that it follows, or rejoin if it has missed a "
+                "failover"
             )
 
 
@@ -251,9 +252,9 @@ def deliveries(answers: Mapping[str, Answer], holders: Collection[str | None]) -
     """Why deliveries can't be held on some hosts; `holders` are those who may hold them already."""
     for host, answer in sorted(answers.items()):
         if answer.get("unreachable"):
-            yield f"{host} of cyrus_mta can't be reached: {_said(answer)}"
+            yield f"{host} of cyrus_mta can't be reached: {message_of(answer)}"
         elif answer.get("failed") or answer.get("reason"):
-            yield f"{host}: {answer.get('reason') or _said(answer)}"
+            yield f"{host}: {answer.get('reason') or message_of(answer)}"
         elif not answer.get("running"):
             yield f"{host}: its mail server does not run: start it"
         if answer.get("by") not in holders:
@@ -261,10 +262,6 @@ def deliveries(answers: Mapping[str, Answer], holders: Collection[str | None]) -
                 f"{host}: deliveries are held by {answer['by']} since {answer['since']}: "
                 "release them first"
             )
-
-
-def _said(answer: Answer) -> str:
-    return " ".join(str(answer.get("msg") or "no answer").split())
 
 
 def _traffic(facts: Facts) -> Iterator[str]:

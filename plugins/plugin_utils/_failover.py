@@ -15,15 +15,27 @@ from dataclasses import dataclass
 
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import channel_name
 
-from . import _eligibility, _ranking, _switchover
+from . import _eligibility, _ranking, _rivals, _switchover
 from ._eligibility import Answer
-from ._stores import Host, HostVars, Store, of_host, stores
+from ._stores import (
+    Host,
+    HostVars,
+    Store,
+    as_names,
+    message_of,
+    of_host,
+    stores,
+    two_masters,
+)
 
 BY = "failover"
+# The next epoch may be that of a switchover that nobody but the old master has on record.
+_AHEAD = 2
 # In which the guard of a host whose lease is over notices that and fences.
 MARGIN = 10.0
 _CLIENT_PORTS = (24, 110, 143, 993, 995, 4190)
 _CONTROLLER = "the controller"
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -40,13 +52,14 @@ class Options:
     mtas: tuple[str, ...]
     holds: bool
     traffic: tuple[str, ...]
+    points: tuple[str, ...]
 
     @classmethod
     def of(cls, given: Answer) -> Options:
         return cls(
             str(given["candidate"]),
             str(given["confirm"]),
-            tuple(given["absent"]),
+            as_names(given["absent"]),
             str(given["loss"]),
             str(given["powered_off"]),
             bool(given["hook"]),
@@ -54,6 +67,7 @@ class Options:
             tuple(given["mtas"]),
             bool(given["holds"]),
             tuple(given["traffic"]),
+            tuple(given["points"]),
         )
 
 
@@ -94,14 +108,13 @@ class _Case:
             "stage": self.stage,
             "from": self.old,
             "to": candidate,
-            "epoch": self.epoch + (1 if self.stage == "start" else 0),
+            "was": self.epoch,
+            "epoch": self.epoch + (_AHEAD if self.stage == "start" else 0),
             "hosts": self.alive,
             "probed": [name for name in self.alive if name == candidate],
-            "others": [
-                host.name
-                for host in self.others
-                if host.name != candidate and host.record and host.record.role == "replica"
-            ],
+            "others": [host.name for host in self.others if self._may_follow(host)],
+            "awaited": [n for n in self.names if n != candidate and not self._is_home(n)],
+            "home": [n for n in self.names if self._is_home(n)],
             "absent": [name for name in everybody[1:] if self._gone(name)],
             "gone": [name for name in everybody if self._unreachable(name)],
             "mtas": held,
@@ -110,10 +123,12 @@ class _Case:
             "channels": {host.name: channel_name(host.name) for host in self.store.hosts},
             "held": [mta for mta in held if self._said(mta, "delivery").get("by") == BY],
             "fences": [n for n in (self.old, candidate) if self._fenced(n)],
+            "superseded": self.stage == "start" and self._is_superseded(candidate),
             "way": self.way() if self.stage == "start" else "settled",
             "wait": self._lease() + MARGIN,
             "addresses": self._addresses(),
             "ports": self._ports(),
+            "points": list(self.options.points),
             "watchers": self.watchers,
             "standings": [s.lines() for s in _ranking.ranked(self.standings)],
             "backlog": list(self._backlog()),
@@ -146,6 +161,7 @@ class _Case:
             str(entry["from"])
             for entry in self._history()
             if entry.get("epoch") == self.epoch
+            and entry.get("what") not in _switchover.NO_CHANGE
             and entry.get("from") not in (None, self.options.candidate)
         )
         others = [h for h in self.store.hosts if h.name != self.options.candidate]
@@ -163,10 +179,11 @@ class _Case:
         `hook`, `off` by the administrator's word, the guard's `lease`, or `none`."""
         if not self._unreachable(self.old):
             return "fence"
-        if self.options.hook:
-            return "hook"
+        # An administrator who was there knows more than a site's own tasks, which may not work.
         if self.options.powered_off == self.old:
             return "off"
+        if self.options.hook:
+            return "hook"
         return "none" if any(self._no_lease()) else "lease"
 
     def _no_lease(self) -> Iterator[str]:
@@ -189,8 +206,11 @@ class _Case:
     def _serves(self) -> bool:
         """Whether the old master takes clients, as anybody has seen, itself included."""
         signs = self._said(self.old, "liveness").get("signs") or []
+        ports = set(_CLIENT_PORTS)
+        if "cyrus_client_port" in of_host(self.hostvars, self.old):
+            ports.add(int(self.hostvars[self.old]["cyrus_client_port"]))
         return not self._unreachable(self.old) and any(
-            sign["sign"] == "accepts" and sign["port"] in _CLIENT_PORTS for sign in signs
+            sign["sign"] == "accepts" and sign["port"] in ports for sign in signs
         )
 
     def _addresses(self) -> list[str]:
@@ -245,6 +265,8 @@ class _Case:
         yield from self._absent()
         if self.stage == "start":
             yield from self._old_master()
+            for name in [name for name in self.names if name != self.options.candidate]:
+                yield from _rivals.fenced(name, self._said(name, "server").get("fence"))
         if self.options.holds:
             said = {mta: self._said(mta, "delivery", failed=True) for mta in self.mtas}
             yield from _eligibility.deliveries(said, (None, "switchover", BY))
@@ -252,10 +274,7 @@ class _Case:
 
     def _no_master(self) -> str:
         if self.masters:
-            return (
-                f"the hosts of store {self.store.name} name {' and '.join(self.masters)} as master "
-                f"of epoch {self.epoch}: see which of them is right, and correct the records"
-            )
+            return two_masters(self.store.name, self.masters, self.epoch)
         said = "; ".join(host.trouble or f"{host.name} has no role record" for host in self.others)
         return f"nobody says who is master of store {self.store.name}: {said}"
 
@@ -276,7 +295,14 @@ class _Case:
             yield f"{name} is fenced by {fence['by']} since {fence['since']}: {fence['reason']}"
         if self.stage != "start":
             return
-        if not self._is_replica(host):
+        superseded = self._is_superseded(name)
+        if superseded and self.options.loss != name:
+            yield (
+                f"{name} was superseded by {host.record.master} in epoch {host.record.epoch}, and "
+                "has nothing of what that one got since: take another one, or accept that with "
+                f"-e cyrus_accept_loss={name}"
+            )
+        if not superseded and not self._is_replica(host):
             yield (
                 f"{name} is {host.record.role} in epoch {host.record.epoch}, and the store is in "
                 f"epoch {self.epoch}: it has missed a change of master, take another one"
@@ -285,7 +311,7 @@ class _Case:
         if not readiness:
             yield f"{name} did not say whether it is ready"
             return
-        less = _ranking.behind(self.standings, name)
+        less = None if superseded else _ranking.behind(self.standings, name)
         if less and self.options.loss != name:
             yield f"{less}: take the better one, or accept that with -e cyrus_accept_loss={name}"
         yield from _eligibility.room(name, readiness, self.options.free_percent)
@@ -308,7 +334,12 @@ class _Case:
                 f"{self.old} is alive and serves clients: use switchover; where that is not "
                 f"possible, stop Cyrus on {self.old} and run failover again"
             )
-        if not self._unreachable(self.old) or self.options.hook:
+        elif not self._unreachable(self.old):
+            yield from _unsure(self.old, self._said(self.old, "liveness", failed=True))
+        if not of_host(self.hostvars, self.old):
+            hosts = (host for host in self.store.hosts if host.name == self.old)
+            yield from (host.trouble for host in hosts if host.trouble)
+        if not self._unreachable(self.old) or self.way() == "hook":
             return
         yield from seen(self.hostvars, self.old, self.watchers)
         if self.way() == "none":
@@ -330,6 +361,39 @@ class _Case:
     def _is_replica(self, host: Host) -> bool:
         record = host.record
         return record is not None and (record.role, record.epoch) == ("replica", self.epoch)
+
+    def _is_superseded(self, name: str) -> bool:
+        """Whether a host waits to come back to the master that is gone now."""
+        return any(
+            (host.record.role, host.record.epoch) == ("fenced", self.epoch)
+            for host in self.others
+            if host.name == name and host.record
+        )
+
+    def _may_follow(self, host: Host) -> bool:
+        """Whether a host is a replica, or one that this failover has not compared to its end."""
+        record = host.record
+        if record is None or host.name == self.options.candidate or self._is_home(host.name):
+            return False
+        if self._comes_back(host.name):
+            return False
+        begun = (record.role, record.epoch) == ("fenced", self.epoch)
+        return record.role == "replica" or (self.stage == "moved" and begun)
+
+    def _is_home(self, name: str) -> bool:
+        """Whether a host follows the new master already, and has nothing that is not shown to be
+        there as well."""
+        if self.stage == "start" or self._comes_back(name):
+            return False
+        return any(self._is_replica(host) for host in self.store.hosts if host.name == name)
+
+    def _comes_back(self, name: str) -> bool:
+        """Whether a rejoin of a host has not come to its end."""
+        told = self._said(name, "server").get("history") or ()
+        noted = [e for e in told if (e.get("what"), e.get("epoch")) == ("rejoin", self.epoch)]
+        return bool(noted) and not any(
+            "seconds" in entry and entry["outcome"] == "done" for entry in noted
+        )
 
     def _said(self, host: str, what: str, failed: bool = False) -> Answer:
         found: Answer = of_host(self.hostvars, host).get(f"cyrus_{what}") or {}
@@ -361,10 +425,16 @@ def seen(hostvars: HostVars, old: str, watchers: Iterable[str]) -> list[str]:
     return found + _seen(_CONTROLLER, old, here or {})
 
 
+def _unsure(old: str, said: Answer) -> Iterator[str]:
+    """Why it is not known whether an old master that can be asked serves clients."""
+    if "signs" not in said:
+        yield f"{old} does not say whether it serves clients: {message_of(said)}"
+    yield from (f"{old}: {reason}" for reason in said.get("unknown") or ())
+
+
 def _seen(watcher: str, old: str, said: Answer) -> list[str]:
     if "alive" not in said:
-        why = " ".join(str(said.get("msg") or "no answer").split())
-        return [f"{watcher} does not say whether it sees {old}: {why}"]
+        return [f"{watcher} does not say whether it sees {old}: {message_of(said)}"]
     if said["alive"]:
         ports = sorted({f"port {s['port']} {s['sign']}" for s in said["signs"]})
         return [
@@ -383,27 +453,59 @@ _WAYS = {
 }
 
 
-def lines(plan_: Answer) -> list[str]:
-    """What is going to be done, and how much may be missing, for people."""
+def lines(plan_: Answer, check: bool = False) -> list[str]:
+    """What is going to be done, or in check mode would be, and how much may be missing."""
     if plan_["stage"] == "done":
-        return [f"store {plan_['store']}: {plan_['to']} is master, epoch {plan_['epoch']}"]
-    verb = "goes on" if plan_["stage"] == "moved" or plan_["fences"] else "begins"
+        return [_switchover.already(plan_)]
+    goes, given = ("would go", "would be given") if check else ("goes", "is given")
+    begun = plan_["stage"] == "moved" or plan_["fences"]
+    verb = f"{goes} on" if begun else "would begin" if check else "begins"
     to = plan_["to"] or "nobody yet"
     found = [
-        f"store {plan_['store']}: {plan_['from'] or 'nobody'} is given up and the role of master "
-        f"goes to {to}, epoch {plan_['epoch']}; the failover {verb}"
+        f"store {plan_['store']}: {plan_['from'] or 'nobody'} {given} up and the role of master "
+        f"{goes} to {to}, epoch {plan_['epoch']}; the failover {verb}"
     ]
     lease = f"nobody may see it for {plan_['wait']:g} s, in which its guard fences it"
     found.append(f"  {plan_['from']}: {_WAYS.get(plan_['way'], lease)}")
     found += [f"  {line}" for standing in plan_["standings"] for line in standing]
     found += [f"  {line}" for line in plan_["backlog"]]
     if plan_["others"]:
-        found.append(f"  follows then: {', '.join(plan_['others'])}")
+        names = ", ".join(plan_["others"])
+        found.append(f"  follows then, where it has nothing that {to} lacks: {names}")
     if plan_["absent"]:
         found.append(f"  goes without: {', '.join(plan_['absent'])}")
     if plan_["mtas"]:
         found.append(f"  deliveries wait on {', '.join(plan_['mtas'])}")
+    found += [f"  {point}" for point in plan_["points"]]
     return found + [f"  ! {reason}" for reason in plan_["reasons"]]
+
+
+def compared(hostvars: HostVars, plan_: Answer) -> Answer:
+    """Which of the other replicas are shown to have nothing that the new master lacks, and where
+    that could not be looked at; what can't be read on one leaves it as it is."""
+    told = _compared(hostvars, plan_)
+    failed = {n: r for n, r in told.items() if r.get("failed") and not r.get("unknown")}
+    parted = _switchover.troubles(hostvars, "cyrus_parted", plan_["others"])
+    return {
+        "equal": [
+            name
+            for name, result in told.items()
+            if not result.get("failed") and result.get("touched_on_old") == []
+        ],
+        "troubles": parted or [f"{plan_['to']}: {r['msg']}" for r in failed.values()],
+    }
+
+
+def _compared(hostvars: HostVars, plan_: Answer) -> dict[str, Answer]:
+    """What the new master has found on each host."""
+    found = of_host(hostvars, plan_["to"]).get("cyrus_compared") or {}
+    return {result["item"]: result for result in found.get("results") or ()}
+
+
+def followed(hostvars: HostVars, plan_: Answer) -> list[str]:
+    """Those of the other replicas that follow the new master now."""
+    answers = {n: of_host(hostvars, n).get("cyrus_follows") or {} for n in plan_["others"]}
+    return [n for n, a in answers.items() if (a.get("record") or {}).get("role") == "replica"]
 
 
 def report(
@@ -420,8 +522,33 @@ def report(
             f"  {plan_['to']} keeps what it had then, {base['users']} users and "
             f"{base['messages']} messages, in {base['path']}"
         )
+    found += [
+        f"  ! not in there: {reason}; where that is a mailbox no UIDs are left out in it: mend it, "
+        "and let clients read it anew"
+        for reason in base.get("unknown") or ()
+    ]
     found.append(
         f"  {plan_['from']} may hold mail that nobody else has: bring it back with rejoin, and "
         "change nothing on its disk before"
     )
-    return found
+    return found + [
+        f"  {name} does not follow: {why}; bring it back with rejoin, -e cyrus_old={name}, and "
+        "change nothing on its disk before"
+        for name, why in _apart(hostvars, plan_)
+    ]
+
+
+def _apart(hostvars: HostVars, plan_: Answer) -> Iterator[tuple[str, str]]:
+    """The other hosts that are awaited, each with the reason."""
+    told = _compared(hostvars, plan_)
+    for name in plan_["awaited"]:
+        result = told.get(name, {})
+        touched = result.get("touched_on_old")
+        if touched:
+            whose = ", ".join(str(owner or "what is shared") for owner in touched[:_NAMED])
+            more = f" and {len(touched) - _NAMED} more" if len(touched) > _NAMED else ""
+            yield name, f"it has something that {plan_['to']} has not got, of {whose}{more}"
+        elif result.get("unknown"):
+            yield name, f"what it has can't be compared ({result['msg']})"
+        elif name not in told:
+            yield name, "it could not be asked what it has"

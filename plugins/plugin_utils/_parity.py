@@ -6,14 +6,15 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.mailops.cyrus.plugins.module_utils import _report
-from ansible_collections.mailops.cyrus.plugins.module_utils._check import Findings, Unknown
+from ansible_collections.mailops.cyrus.plugins.module_utils._check import Findings
+from ansible_collections.mailops.cyrus.plugins.module_utils._look import Unknown
 from ansible_collections.mailops.cyrus.plugins.module_utils._report import Subject
+from ansible_collections.mailops.cyrus.plugins.module_utils._state import timestamp
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import channel_name
 
 from ._stores import Host, HostVars, pair_trouble, stores
@@ -82,8 +83,7 @@ def reports(
 def _not_compared(pair: Mapping[str, Any], level: str, trouble: str) -> dict[str, Any]:
     subject = Subject(pair["store"], pair["master"] or "", pair["replica"], level, pair["epoch"])
     findings = Findings(unknown=[Unknown("store", trouble)])
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return _report.document(subject, findings, now, 0.0)
+    return _report.document(subject, findings, timestamp(), 0.0)
 
 
 def summary(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ._stores import HostVars
+from ._stores import HostVars, message_of
 from ._table import table
 
 Entry = Mapping[str, Any]
@@ -44,7 +44,7 @@ def summary(
 def _troubles(host: str, before: Entry, ordered: Entry) -> Iterator[str]:
     """The role lets no module fail the play, so it is the message that tells."""
     for answer in (before, ordered):
-        said = " ".join(str(answer.get("msg") or "no answer").split())
+        said = message_of(answer)
         if answer.get("unreachable"):
             yield f"{host} can't be reached: {said}"
         elif answer.get("msg"):

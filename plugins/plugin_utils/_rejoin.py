@@ -15,7 +15,7 @@ from dataclasses import replace
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import channel_name
 
 from ._eligibility import Answer, Facts, Limits, of_a_pair
-from ._stores import Host, HostVars, Store, of_host, stores
+from ._stores import Host, HostVars, Store, message_of, of_host, stores, two_masters
 
 
 def plan(hostvars: HostVars, hosts: Iterable[str], old: str, options: Answer) -> Answer:
@@ -28,8 +28,9 @@ def plan(hostvars: HostVars, hosts: Iterable[str], old: str, options: Answer) ->
     store = _by_newest(stores(hostvars, hosts)[0])
     master = str(store.master)
     named, trouble = _old(store, hostvars, master, old)
+    trouble = _two_masters(store) or trouble
     aside = _aside(hostvars, named, store.epoch)
-    stage = _stage(store, named, _mark(hostvars, master, named), aside)
+    stage = _stage(store, named, _mark(hostvars, master, named, store.epoch), aside)
     reasons = (
         [trouble] if trouble else list(_reasons(store, hostvars, master, named, stage, options))
     )
@@ -41,6 +42,7 @@ def plan(hostvars: HostVars, hosts: Iterable[str], old: str, options: Answer) ->
         "epoch": store.epoch,
         "hosts": [host.name for host in store.hosts],
         "channel": channel_name(named) if named else None,
+        "missed": stage == "start" and _has_missed(store, named),
         "users": list(aside.get("users") or ()),
         "shared": bool(aside.get("shared")),
         "reasons": list(dict.fromkeys(reasons)),
@@ -56,6 +58,14 @@ def _by_newest(store: Store) -> Store:
     return replace(store, master=newest.master, epoch=newest.epoch)
 
 
+def _two_masters(store: Store) -> str | None:
+    records = [host.record for host in store.hosts if host.record is not None]
+    found = sorted({record.master for record in records if record.epoch == store.epoch})
+    if len(found) < 2:
+        return None
+    return two_masters(store.name, found, store.epoch)
+
+
 def _old(store: Store, hostvars: HostVars, master: str, old: str) -> tuple[str, str | None]:
     """The host that is to come back; else why it is not known."""
     names = [host.name for host in store.hosts]
@@ -65,10 +75,13 @@ def _old(store: Store, hostvars: HostVars, master: str, old: str) -> tuple[str, 
         if old == master:
             return "", f"cyrus_old names {old}, which is the master of store {store.name}"
         return old, None
-    waiting = {mark["old"] for mark in _registered(hostvars, master, "pending").get("marks") or ()}
+    waiting = _awaited(hostvars, master)
     found = [host.name for host in store.hosts if host.name in waiting or _is_back(host, master)]
     if len(found) > 1:
-        return "", f"{' and '.join(found)} have to come back: name one of them in cyrus_old"
+        return "", (
+            f"{' and '.join(found)} have to come back: name one of them in cyrus_old, the old "
+            "master first where it can be asked"
+        )
     return (found[0], None) if found else ("", None)
 
 
@@ -82,10 +95,15 @@ def _registered(hostvars: HostVars, host: str, what: str) -> Answer:
     return of_host(hostvars, host).get(f"cyrus_{what}") or {}
 
 
-def _mark(hostvars: HostVars, master: str, old: str) -> Answer | None:
+def _awaited(hostvars: HostVars, master: str) -> set[str]:
+    marks = _registered(hostvars, master, "pending").get("marks") or ()
+    return {str(mark["old"]) for mark in marks}
+
+
+def _mark(hostvars: HostVars, master: str, old: str, epoch: int | None) -> Answer | None:
     """What the master has noted of the failover; None where it waits for nobody of that name."""
     marks = _registered(hostvars, master, "pending").get("marks") or ()
-    return next((mark for mark in marks if mark["old"] == old), None)
+    return next((m for m in marks if (m["old"], m["epoch"]) == (old, epoch)), None)
 
 
 def _aside(hostvars: HostVars, old: str, epoch: int | None) -> Answer:
@@ -97,17 +115,29 @@ def _stage(store: Store, old: str, mark: Answer | None, aside: Answer) -> str:
     """`start`: nothing is dropped yet. `saved`: what only the old master had is saved, and dropping
     it has begun. `joined`: it is a replica. `done`: and shown to be equal."""
     record = store.host(old).record if old else None
-    if not old or (record is not None and record.role == "replica" and mark is None):
+    is_home = record is not None and record.role == "replica" and not _has_missed(store, old)
+    if not old or (is_home and mark is None):
         return "done"
-    if record is not None and record.role == "replica":
+    if is_home:
         return "joined"
     return "saved" if aside else "start"
+
+
+def _has_missed(store: Store, old: str) -> bool:
+    """Whether a host does not know of the last change of master, and can be told."""
+    record = store.host(old).record if old else None
+    return (
+        record is not None
+        and record.role in ("replica", "fenced")
+        and record.epoch < int(store.epoch or 0)
+    )
 
 
 def _reasons(
     store: Store, hostvars: HostVars, master: str, old: str, stage: str, options: Answer
 ) -> Iterator[str]:
     if stage == "done":
+        yield from _is_known(store, hostvars, master)
         return
     if options["spool"]:
         yield from _from_disk(store, hostvars, master, old, options)
@@ -173,10 +203,11 @@ def _comes_back(old: Host, hostvars: HostVars, master: str, epoch: int | None) -
             f"{old.name} does not know yet that {master} is master (its guard is "
             f"{guard or 'not there'}): see that cyrus-guard.service runs there, and wait for it"
         )
-    elif (record.master, record.epoch) != (master, epoch):
+    elif record.role == "fenced" and record.master in _awaited(hostvars, master):
         yield (
             f"{old.name} was superseded by {record.master} in epoch {record.epoch}, and {master} "
-            f"is master in epoch {epoch}: bring {record.master} back first"
+            f"is master in epoch {epoch}: bring {record.master} back first, "
+            f"-e cyrus_old={record.master}"
         )
     elif record.role == "fenced" and guard != "superseded":
         yield (
@@ -185,13 +216,28 @@ def _comes_back(old: Host, hostvars: HostVars, master: str, epoch: int | None) -
         )
 
 
-def _has_base(hostvars: HostVars, master: str, old: str, epoch: int | None) -> Iterator[str]:
+def _is_known(store: Store, hostvars: HostVars, master: str) -> Iterator[str]:
+    """That nobody has to come back is what the master says, not that it says nothing."""
+    trouble = next((host.trouble for host in store.hosts if host.name == master), None)
+    if trouble:
+        yield trouble
+    else:
+        yield from _awaits(hostvars, master)
+
+
+def _awaits(hostvars: HostVars, master: str) -> Iterator[str]:
     found = _registered(hostvars, master, "pending")
     if found.get("failed") or found.get("unreachable") or "marks" not in found:
-        yield f"what {master} waits for is not known: {_said(found)}"
+        yield f"what {master} waits for is not known: {message_of(found)}"
+
+
+def _has_base(hostvars: HostVars, master: str, old: str, epoch: int | None) -> Iterator[str]:
+    unknown = list(_awaits(hostvars, master))
+    if unknown:
+        yield from unknown
         return
-    mark = _mark(hostvars, master, old)
-    if mark is None or mark["epoch"] != epoch:
+    mark = _mark(hostvars, master, old, epoch)
+    if mark is None:
         yield (
             f"{master} has no merge base of epoch {epoch} for {old}: run failover again, which "
             "completes it, or set cyrus_rejoin_without_base, which archives what only "
@@ -199,18 +245,18 @@ def _has_base(hostvars: HostVars, master: str, old: str, epoch: int | None) -> I
         )
 
 
-def _said(answer: Answer) -> str:
-    return " ".join(str(answer.get("msg") or "no answer").split())
-
-
-def lines(plan_: Answer) -> list[str]:
-    """What is going to be done, for people."""
+def lines(plan_: Answer, check: bool = False) -> list[str]:
+    """What is going to be done, or in check mode would be, for people."""
     if plan_["stage"] == "done" and not plan_["reasons"]:
         return [f"store {plan_['store']}: nobody has to come back to {plan_['to']}"]
-    verb = {"start": "begins", "saved": "goes on", "joined": "goes on"}.get(plan_["stage"], "waits")
+    comes, begins, goes = (
+        ("would come", "would begin", "would go on") if check else ("comes", "begins", "goes on")
+    )
+    verb = {"start": begins, "saved": goes, "joined": goes}.get(plan_["stage"], "waits")
+    old = plan_["old"] or "the old master"
     found = [
-        f"store {plan_['store']}: {plan_['old'] or 'the old master'} comes back to {plan_['to']}, "
-        f"epoch {plan_['epoch']}; the rejoin {verb}"
+        f"store {plan_['store']}: {old} {comes} back to {plan_['to']}, epoch {plan_['epoch']}; the "
+        f"rejoin {verb}"
     ]
     return found + [f"  ! {reason}" for reason in plan_["reasons"]]
 

@@ -114,11 +114,11 @@ def _hosts(document: Mapping[str, Any]) -> list[str]:
 def _channels(document: Mapping[str, Any]) -> list[str]:
     rows = [["channel", "state", "link", "waiting", "lag", "held", "quarantine", "last parity"]]
     for host in document["hosts"]:
-        rows += [_channel(channel) for channel in host["channels"]]
+        rows += [_channel(channel, host["epoch"]) for channel in host["channels"]]
     return table(rows) if len(rows) > 1 else []
 
 
-def _channel(channel: Mapping[str, Any]) -> list[str]:
+def _channel(channel: Mapping[str, Any], epoch: int | None) -> list[str]:
     backlog, held = channel["backlog"] or {}, channel["quarantine"]
     return [
         channel["name"],
@@ -128,7 +128,7 @@ def _channel(channel: Mapping[str, Any]) -> list[str]:
         "unknown" if channel["lag"] is None else f"{channel['lag']:g} s",
         _word(backlog.get("held")),
         "unknown" if held is None else str(len(held)),
-        _parity(channel["parity"]),
+        _parity(channel["parity"], epoch),
     ]
 
 
@@ -140,10 +140,15 @@ def _state(channel: Mapping[str, Any]) -> str:
     return str(replicator["state"]) if replicator else "unknown"
 
 
-def _parity(last: Mapping[str, Any] | None) -> str:
+def _parity(last: Mapping[str, Any] | None, epoch: int | None) -> str:
+    """A comparison counts in its epoch only."""
+    none = "none" if epoch is None else f"none in epoch {epoch}"
     if last is None:
-        return "never"
-    return f"{IN_SYNC[last['in_sync']]} ({last['level']}, {last['started']})"
+        return none
+    said = f"{IN_SYNC[last['in_sync']]} ({last['level']}, {last['started']})"
+    if last.get("epoch") in (None, epoch):
+        return said
+    return f"{none}, in epoch {last['epoch']} {said}"
 
 
 def _troubles(document: Mapping[str, Any]) -> Iterable[str]:

@@ -57,6 +57,11 @@ def of_host(hostvars: HostVars, host: str) -> Mapping[str, Any]:
     return {}
 
 
+def as_names(given: str | Iterable[str]) -> tuple[str, ...]:
+    """The names of a variable that an administrator gives; a single one need not be a list."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
 def stores(hostvars: HostVars, hosts: Iterable[str]) -> list[Store]:
     """The stores of some hosts, by name."""
     by_store: dict[str, list[str]] = {}
@@ -112,15 +117,24 @@ def _forgotten(store: str, hosts: tuple[Host, ...]) -> tuple[Host, ...]:
 
 def _host(name: str, answer: Mapping[str, Any]) -> Host:
     if answer.get("unreachable"):
-        return Host(name, None, None, f"{name} can't be reached: {_first_line(answer)}")
+        return Host(name, None, None, f"{name} can't be reached: {message_of(answer)}")
     if answer.get("failed") or "installed" not in answer:
-        return Host(name, None, None, f"{name} can't be read: {_first_line(answer)}")
+        return Host(name, None, None, f"{name} can't be read: {message_of(answer)}")
     record = _role.Record(**dict(answer["record"])) if answer["record"] else None
     return Host(name, record, answer["version"], None, tuple(answer.get("store_hosts") or ()))
 
 
-def _first_line(answer: Mapping[str, Any]) -> str:
+def message_of(answer: Mapping[str, Any]) -> str:
+    """What a module that failed said, or Ansible of a host that can't be reached, on one line."""
     return " ".join(str(answer.get("msg") or "no answer").split())
+
+
+def two_masters(store: str, masters: Iterable[str], epoch: int | None) -> str:
+    """What there is to say where the hosts name several masters of one epoch."""
+    return (
+        f"the hosts of store {store} name {' and '.join(masters)} as master of epoch {epoch}: see "
+        "which of them is right, and correct the records"
+    )
 
 
 def pair_trouble(store: Store, replica: Host) -> str | None:

@@ -10,23 +10,26 @@ next.
 
 from __future__ import annotations
 
-import calendar
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ansible_collections.mailops.cyrus.plugins.module_utils import _report
+from ansible_collections.mailops.cyrus.plugins.module_utils import _report, _state
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import channel_name
 
 from ._eligibility import Answer, Facts, Limits, reasons
-from ._stores import HostVars, Store, of_host, stores
+from ._stores import HostVars, Store, as_names, message_of, of_host, stores
+
+_NAMED = 10
+# What is in the history and changes no master.
+NO_CHANGE = {"reseed", "backup"}
 
 
 def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answer) -> Answer:
     """Who changes places with whom, how far that is, and all reasons against it.
 
-    `options`: max_lag, parity_max_age, certificate_days, free_percent, accepted, mtas, parity,
-    traffic (reasons of the role traffic).
+    `options`: max_lag, parity_max_age, certificate_days, free_percent, accepted, mtas, other_mtas
+    (delivery hosts that no driver holds), traffic (reasons of the role traffic), points (what it
+    would point where).
     """
     store = _store_of(hostvars, hosts, candidate)
     answers = {host.name: _readiness(hostvars, host.name) for host in store.hosts}
@@ -55,10 +58,14 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
         "accepted": [],
         "compare": [],
         "reasons": [],
+        "points": list(options["points"]),
         "databases": list(answers.get(old, {}).get("databases") or []),
     }
     if stage != "start":
-        document["reasons"] = list(_hopeless(store, candidate, answers[candidate]))
+        document["reasons"] = [
+            *_hopeless(store, candidate, answers[candidate]),
+            *_awaited(store, hostvars, candidate),
+        ]
         return document
     found = _registered(hostvars, old, "channels")
     facts = Facts(
@@ -73,11 +80,21 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
             float(options["max_lag"]),
             int(options["certificate_days"]),
             float(options["free_percent"]),
-            tuple(options["accepted"]),
+            as_names(options["accepted"]),
         ),
     )
     first = [store.trouble] if store.trouble else []
-    document["reasons"] = list(dict.fromkeys([*first, *reasons(facts)]))
+    document["reasons"] = list(
+        dict.fromkeys(
+            [
+                *first,
+                *reasons(facts),
+                *_lost(store, hostvars),
+                *_silent(hostvars, options["other_mtas"]),
+                *_locked_out(hostvars, document["client"]),
+            ]
+        )
+    )
     document["accepted"] = _accepted(facts)
     compared = {r["item"]: r for r in options.get("compared") or ()}
     for channel in facts.channels:
@@ -85,6 +102,10 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
             document["reasons"] += _unequal(compared[channel["name"]], facts.limits.accepted)
         elif _too_old(channel["parity"], float(options["parity_max_age"]), answers[old], store):
             document["compare"].append(channel["name"])
+    if "compared" in options:
+        document["reasons"] += [
+            f"channel {name} was not compared: run switchover again" for name in document["compare"]
+        ]
     return document
 
 
@@ -96,6 +117,47 @@ def _hopeless(store: Store, candidate: str, answer: Answer) -> Iterator[str]:
     fence = answer.get("fence") or {"by": "switchover"}
     if fence["by"] != "switchover":
         yield f"{candidate} is fenced by {fence['by']} since {fence['since']}: {fence['reason']}"
+
+
+def _lost(store: Store, hostvars: HostVars) -> Iterator[str]:
+    """Hosts that have to come back and are not in the inventory any more: a new master would have
+    nothing to compare them with."""
+    marks = _registered(hostvars, str(store.master), "server").get("awaited") or ()
+    for name in sorted({mark["old"] for mark in marks} - {host.name for host in store.hosts}):
+        yield (
+            f"{store.master} awaits {name} since a failover, and the inventory does not name it: "
+            "bring it back with rejoin, or end the waiting with the module merge_base, state=absent"
+        )
+
+
+def _silent(hostvars: HostVars, mtas: Iterable[str]) -> Iterator[str]:
+    """Delivery hosts that the site's own tasks have to reach."""
+    for mta in mtas:
+        found = _registered(hostvars, mta, "mta_ping")
+        if found.get("unreachable") or found.get("failed"):
+            yield f"{mta} of cyrus_mta can't be reached: {message_of(found)}"
+
+
+def _locked_out(hostvars: HostVars, client: str) -> Iterator[str]:
+    """Why clients can't log in as things are; a host that is gone is told of elsewhere."""
+    found = _registered(hostvars, client, "login")
+    if found.get("failed"):
+        yield (
+            f"{client} can't log in as clients do: {message_of(found)} (cyrus_client_name, "
+            "cyrus_client_port, cyrus_client_tls and cyrus_client_ca_file say how they do)"
+        )
+
+
+def _awaited(store: Store, hostvars: HostVars, candidate: str) -> Iterator[str]:
+    """Hosts that must not follow: they have missed a failover."""
+    marks = _registered(hostvars, candidate, "server").get("awaited") or ()
+    awaited = {mark["old"] for mark in marks}
+    for host in store.hosts:
+        if host.name in awaited and host.record and host.record.epoch < (store.epoch or 0):
+            yield (
+                f"{host.name} has missed a failover, and may have mail that nobody else has: bring "
+                "it back with rejoin"
+            )
 
 
 def _accepted(facts: Facts) -> list[Answer]:
@@ -155,7 +217,9 @@ def _changes(store: Store, candidate: str, hostvars: HostVars) -> list[Answer]:
     return [
         entry
         for entry in _history(store, hostvars)
-        if entry.get("epoch") == store.epoch and entry.get("from") not in (None, candidate)
+        if entry.get("epoch") == store.epoch
+        and entry.get("from") not in (None, candidate)
+        and entry.get("what") not in NO_CHANGE
     ]
 
 
@@ -181,14 +245,13 @@ def _too_old(last: Answer | None, max_age: float, master: Answer, store: Store) 
         return True
     if last.get("epoch") != store.epoch:
         return True
-    started = calendar.timegm(time.strptime(last["started"], "%Y-%m-%dT%H:%M:%SZ"))
-    return not 0 <= float(now) - started <= max_age
+    return not 0 <= float(now) - _state.seconds(last["started"]) <= max_age
 
 
 def _unequal(result: Answer, accepted: Sequence[str]) -> Iterator[str]:
     report = result.get("report") and _report.without(dict(result["report"]), accepted)
     if report is None:
-        yield f"channel {result['item']} could not be compared: {_said(result)}"
+        yield f"channel {result['item']} could not be compared: {message_of(result)}"
     else:
         # What only lags is shown to arrive once nobody writes to it any more.
         counts = ", ".join(
@@ -211,7 +274,7 @@ def troubles(hostvars: HostVars, variable: str, hosts: Sequence[str]) -> list[st
         if not answer or (answer.get("skipped") and "results" not in answer):
             found.append(f"{host} was not asked")
         elif answer.get("unreachable"):
-            found.append(f"{host} can't be reached: {_said(answer)}")
+            found.append(f"{host} can't be reached: {message_of(answer)}")
         elif answer.get("failed"):
             found += _failed(host, answer)
     return found
@@ -219,11 +282,7 @@ def troubles(hostvars: HostVars, variable: str, hosts: Sequence[str]) -> list[st
 
 def _failed(host: str, answer: Answer) -> list[str]:
     items = [r for r in answer.get("results") or () if r.get("failed") or r.get("unreachable")]
-    return [f"{host}: {_said(item)}" for item in items or [answer]]
-
-
-def _said(answer: Answer) -> str:
-    return " ".join(str(answer.get("msg") or "no answer").split())
+    return [f"{host}: {message_of(item)}" for item in items or [answer]]
 
 
 def seconds(marks: Sequence[Answer]) -> dict[str, float]:
@@ -234,27 +293,38 @@ def seconds(marks: Sequence[Answer]) -> dict[str, float]:
     }
 
 
-def lines(plan_: Answer) -> list[str]:
-    """What is going to be done, for people."""
+def lines(plan_: Answer, check: bool = False) -> list[str]:
+    """What is going to be done, or in check mode would be, for people."""
     if plan_["stage"] == "begun":
         return [
             f"store {plan_['store']}: {plan_['to']} is master, epoch {plan_['epoch']}, and fenced "
             "by a switchover that did not end, which is undone"
         ]
     if plan_["stage"] == "done":
-        return [f"store {plan_['store']}: {plan_['to']} is master, epoch {plan_['epoch']}"]
-    verb = "goes on" if plan_["stage"] == "moved" or plan_["fenced"] else "begins"
+        return [already(plan_)]
+    goes = "would go" if check else "goes"
+    begun = plan_["stage"] == "moved" or plan_["fenced"]
+    verb = f"{goes} on" if begun else "would begin" if check else "begins"
     found = [
-        f"store {plan_['store']}: the role of master goes from {plan_['from']} to {plan_['to']}, "
+        f"store {plan_['store']}: the role of master {goes} from {plan_['from']} to {plan_['to']}, "
         f"epoch {plan_['epoch']}; the switchover {verb}"
     ]
     if plan_["others"]:
         found.append(f"  {', '.join(plan_['others'])}: follows {plan_['to']}")
     if plan_["mtas"]:
         found.append(f"  deliveries wait on {', '.join(plan_['mtas'])}")
+    found += [f"  {point}" for point in plan_["points"]]
     if plan_["compare"]:
         found.append(f"  compared first: channel {', '.join(plan_['compare'])}")
     return found + [f"  ! {reason}" for reason in plan_["reasons"]]
+
+
+def already(plan_: Answer) -> str:
+    """That there is nothing to do."""
+    return (
+        f"{plan_['to']} is master of store {plan_['store']} already, epoch {plan_['epoch']}: "
+        "nothing to do"
+    )
 
 
 def report(
@@ -276,8 +346,25 @@ def report(
     ]
     return found + [
         f"  not carried over: {each['name']} ({each['path']}): {each['advice']}"
+        + _accounts(each, hostvars, plan_["to"])
         for each in plan_["databases"]
     ]
+
+
+def _accounts(database: Answer, hostvars: HostVars, candidate: str) -> str:
+    """Whether the candidate has the same logins in a database of them."""
+    if database["name"] != "sasldb":
+        return ""
+    told = _readiness(hostvars, candidate).get("databases")
+    found = {other["name"]: other.get("accounts") for other in told or ()}
+    copy = None if told is None else found.get("sasldb", [])
+    if database.get("accounts") is None or copy is None:
+        return f"; whether {candidate} has the same accounts is not known"
+    lacking = sorted(set(database["accounts"]) - set(copy))
+    if lacking:
+        more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
+        return f"; {candidate} lacks {', '.join(lacking[:_NAMED])}{more}"
+    return f"; {candidate} has the same accounts, whose passwords were not compared"
 
 
 def _compared(result: Answer) -> str:

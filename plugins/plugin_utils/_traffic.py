@@ -10,6 +10,8 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ._stores import as_names
+
 Entry = Mapping[str, Any]
 Groups = Mapping[str, Sequence[str]]
 
@@ -69,7 +71,7 @@ def _wrong(entry: Entry, groups: Groups) -> Iterator[str]:
     for name in sorted(given - needed - others - {"driver"}):
         yield f"the driver {driver} has no {name}"
     everybody = groups.get("all", [])
-    for name in _names(entry.get("hosts", [])):
+    for name in as_names(entry.get("hosts", [])):
         if name not in groups and name not in everybody:
             yield f"hosts names {name}, which is no host and no group of the inventory"
 
@@ -82,13 +84,11 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _names(given: str | Iterable[str]) -> list[str]:
-    return [given] if isinstance(given, str) else list(given)
-
-
 def hosts(given: str | Iterable[str], groups: Groups) -> list[str]:
     """The hosts that names of hosts and of groups stand for, each once."""
-    return list(dict.fromkeys(host for name in _names(given) for host in groups.get(name, [name])))
+    return list(
+        dict.fromkeys(host for name in as_names(given) for host in groups.get(name, [name]))
+    )
 
 
 def share(given: str | Iterable[str], groups: Groups, play: Sequence[str], host: str) -> list[str]:
@@ -107,6 +107,31 @@ def nexthop(template: str, host: str, addresses: Sequence[str]) -> str:
     if ":" in address:
         address = f"ipv6:{address}"
     return template.replace("{address}", address).replace("{host}", host)
+
+
+def lines(
+    entries: Sequence[Entry], addresses: Sequence[str], target: str, groups: Groups
+) -> list[str]:
+    """What is pointed where, an entry a line; what is wrong in itself is left out."""
+    return [
+        f"{entry['driver']}: {_what(entry, addresses, target, groups)}"
+        for entry in entries
+        if not any(_wrong(entry, groups))
+    ]
+
+
+def _what(entry: Entry, addresses: Sequence[str], target: str, groups: Groups) -> str:
+    driver, there = entry["driver"], ", ".join(hosts(entry.get("hosts", []), groups))
+    if driver == "hosts_file":
+        return f"{entry['name']} is {', '.join(addresses)} on {there}"
+    if driver == "dns":
+        return f"{entry['name']} is {', '.join(addresses)} at {entry['server']}"
+    if driver == "vip":
+        return f"{entry['address']} is on {target}"
+    if driver == "postfix_transport":
+        hop = nexthop(entry["nexthop"], target, addresses)
+        return f"{', '.join(as_names(entry['keys']))} leads to {hop} on {there}"
+    return str(entry["tasks"])
 
 
 def failures(

@@ -12,6 +12,8 @@ from tests.integration import lab
 from tests.lab.command import run
 from tests.lab.settings import CACHE
 
+from . import store
+
 _LIBRARY = "/usr/lib/faketime/libfaketimeMT.so.1"
 _DROP_IN = "/etc/systemd/system/cyrus-imapd.service.d/clock.conf"
 # Only Cyrus itself: Python's waits fail under this library.
@@ -20,7 +22,6 @@ _START = """[Service]
 ExecStart=
 ExecStart=/usr/bin/env {} /usr/sbin/cyrmaster -l $LISTENQUEUE -C $CONF -M $MASTERCONF $OPTIONS
 """
-_RESTART = "systemctl daemon-reload && systemctl restart cyrus-imapd"
 
 
 def _library() -> bytes:
@@ -42,12 +43,15 @@ def set_wrong(host: str, seconds: int) -> None:
     text = base64.b64encode(_library()).decode()
     lab.ssh(host, f"mkdir -p {_LIBRARY.rpartition('/')[0]} && base64 -d > {_LIBRARY}", data=text)
     settings = _SETTINGS.format(_LIBRARY, seconds)
-    lab.ssh(host, f"cat > {_DROP_IN} && {_RESTART}", data=_START.format(settings))
-
-
-def is_wrong(host: str) -> bool:
-    return lab.ssh(host, f"test -e {_DROP_IN}", check=False).returncode == 0
+    lab.ssh(host, f"cat > {_DROP_IN}", data=_START.format(settings))
+    _restart(host)
 
 
 def set_right(host: str) -> None:
-    lab.ssh(host, f"rm -f {_DROP_IN}; {_RESTART}")
+    lab.ssh(host, f"rm -f {_DROP_IN}")
+    _restart(host)
+
+
+def _restart(host: str) -> None:
+    store.end_cyrus(host)
+    lab.ssh(host, "systemctl daemon-reload && systemctl restart cyrus-imapd")

@@ -2,17 +2,18 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is drawn for each round, all of it from one seed. Pure."""
+"""What is drawn for a round, all of it from the seed, the round's number and what was met. Pure."""
 
 from __future__ import annotations
 
-import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-# The controller dies in the midst of one of them, or of none.
-DEATHS = ("", "failover", "", "rejoin")
+# The controller dies in the midst of one of them, or of none; with this many tasks it comes to.
+_DEATHS = ("", "failover", "", "", "rejoin", "")
+_TASKS = {"": 1, "failover": 90, "rejoin": 44}
 _HOUR = 3600
 
 
@@ -24,29 +25,38 @@ class Card:
     moment: str
     dies_in: str
     at_task: int
+    dies_after: float
     wait: float
     until_failover: float
     clock: int
 
     def __str__(self) -> str:
-        death = f", the controller dies in {self.dies_in} at its task {self.at_task}"
-        return f"{self.fault}, wanted while {self.moment}{death if self.dies_in else ''}"
+        return f"{self.fault}, wanted while {self.moment}"
 
 
-def deal(seed: str, faults: Sequence[str], moments: Sequence[str]) -> Iterator[Card]:
-    """Rounds without end: every fault in turn, and each at every moment before one comes again."""
-    draw = random.Random(seed)
-    deaths = itertools.cycle(DEATHS)
-    while True:
-        turns = {fault: draw.sample(moments, len(moments)) for fault in faults}
-        for number in range(len(moments)):
-            for fault in draw.sample(faults, len(faults)):
-                yield Card(
-                    fault=fault,
-                    moment=turns[fault][number],
-                    dies_in=next(deaths),
-                    at_task=draw.randint(5, 60),
-                    wait=draw.uniform(1, 5),
-                    until_failover=draw.uniform(1, 5),
-                    clock=draw.choice((-_HOUR, _HOUR)),
-                )
+def deal(
+    seed: str,
+    number: int,
+    met: Counter[tuple[str, str]],
+    faults: Sequence[str],
+    moments: Sequence[str],
+) -> Card:
+    """The fault that came least often, at the moment at which it was wanted least often.
+
+    `met` says how often which fault was wanted at which moment, of the rounds that count.
+    """
+    draw = random.Random(f"{seed} {number}")
+    often = {fault: sum(met[fault, moment] for moment in moments) for fault in faults}
+    fault = draw.choice([one for one in faults if often[one] == min(often.values())])
+    least = min(met[fault, moment] for moment in moments)
+    dies_in = _DEATHS[number % len(_DEATHS)]
+    return Card(
+        fault=fault,
+        moment=draw.choice([one for one in moments if met[fault, one] == least]),
+        dies_in=dies_in,
+        at_task=draw.randrange(_TASKS[dies_in]),
+        dies_after=draw.uniform(0, 1),
+        wait=draw.uniform(0.5, 2),
+        until_failover=draw.uniform(0.5, 2),
+        clock=draw.choice((-_HOUR, _HOUR)),
+    )

@@ -2,79 +2,64 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Rounds one after the other, and what they come to."""
+"""Rounds one after the other."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Iterator
 
 from tests.integration import lab
 
 from . import store, tidy
-from .deck import deal
-from .faults import FAULTS
+from .deck import Card, deal
+from .goal import Goal
 from .journal import Journal
 from .moment import MOMENTS
-from .round import Outcome, Ways, play
+from .outcome import Outcome
+from .record import Record
+from .round import Round, Ways, play
 
 FOLDER = lab.ROOT / ".cache/chaos"
 
 
 def rounds(
-    count: int, seed: str, ways: Ways | None = None, faults: Sequence[str] = ()
+    goal: Goal, record: Record, seed: str, ways: Ways, again: Card | None = None
 ) -> Iterator[Outcome]:
-    """Play rounds until so many count; a store is there and has a master."""
+    """Play what the record lacks, up to a round that fails, or a card again; a store is there and
+    has a master."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    journal, counted = Journal(), 0
-    names = [fault.name for fault in FAULTS if not faults or fault.name in faults]
-    for number, card in enumerate(deal(seed, names, MOMENTS), 1):
+    journal = Journal()
+    while goal.left(record.outcomes) and not goal.is_hopeless(record.outcomes):
+        number = len(record.outcomes) + 1
+        card = again or deal(seed, number, goal.met(record.outcomes), goal.faults, MOMENTS)
         begun = time.time()
-        outcome = play(card, number, journal, FOLDER, ways or Ways())
+        store.mark()
+        outcome = _play(Round(seed, number, card, FOLDER), journal, ways)
+        record.add(outcome)
         yield outcome
-        counted += outcome.counts
-        if counted == count:
+        if outcome.failures():
             return
-        users = [str(user) for user in lab.var("lab_users")]
-        tidy.expunge_before(begun, store.master(), users, journal)
+        store.unmark()
+        tidy.expunge_before(begun, store.master(), store.users(), journal)
 
 
-def line(number: int, outcome: Outcome) -> str:
-    """One round for people."""
-    verdict = outcome.verdict
-    seconds = ", ".join(f"{name} {value} s" for name, value in outcome.seconds.items())
-    missing = "none missing, so it does not count"
-    if outcome.counts:
-        missing = f"{outcome.missing} missing on the candidate"
-    return (
-        f"{number}: {outcome.card}: came while {outcome.moment or 'idle'};"
-        f" {outcome.accepted} accepted, {missing},"
-        f" {len(verdict.retried)} sent again; {seconds}:"
-        f" {'FAILED' if verdict.failures() else 'all there'}"
-    )
+def _play(this: Round, journal: Journal, ways: Ways) -> Outcome:
+    """Whatever goes wrong in a round is an outcome of it."""
+    try:
+        return play(this, journal, ways)
+    except Exception as error:
+        this.log("broke").write_text(traceback.format_exc())
+        return this.outcome(broke=str(error) or repr(error))
 
 
-def last_line(outcomes: Sequence[Outcome]) -> str:
-    """What all rounds come to, in a form that is kept stable."""
-    counted = sum(outcome.counts for outcome in outcomes)
-    numbers = {
-        name: sum(len(getattr(outcome.verdict, name)) for outcome in outcomes)
-        for name in ("lost", "duplicated", "resurrected", "dual_writers")
-    }
-    return " ".join([f"rounds={counted}", *(f"{name}={n}" for name, n in numbers.items())])
-
-
-def table(outcomes: Sequence[Outcome]) -> list[str]:
-    """How often each fault came at each moment, of the rounds that count."""
-    met = Counter((one.card.fault, one.moment) for one in outcomes if one.counts)
-    rows = [["fault", *MOMENTS]]
-    rows += [
-        [fault.name, *(str(met[fault.name, moment]) for moment in MOMENTS)] for fault in FAULTS
-    ]
-    return ["  ".join(f"{cell:8}" for cell in row).rstrip() for row in rows]
-
-
-def unmet(outcomes: Sequence[Outcome]) -> set[str]:
-    """Moments at which no fault came."""
-    return set(MOMENTS) - {one.moment for one in outcomes if one.counts}
+def begin(name: str, seed: str, goal: Goal) -> Record:
+    """The record of a run that was cut off, or a new one."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    record = Record(FOLDER / f"{name}.jsonl")
+    has_failed = any(one.failures() for one in record.outcomes)
+    another = any(one.seed != seed for one in record.outcomes) if seed else False
+    if has_failed or another or not goal.left(record.outcomes):
+        record.put_aside()
+    return record

@@ -15,7 +15,7 @@ from tests.lab.host import Host
 from tests.lab.network import namespace_of
 from tests.lab.settings import from_environment
 
-from . import clock
+from . import clock, store
 from .store import Scene
 
 MTA = "mx1"
@@ -47,12 +47,7 @@ def _start(scene: Scene) -> None:
 
 def stop(scene: Scene) -> None:
     """As an administrator would whose machine is still there; no channel is waited for."""
-    lab.ssh(scene.master, "systemctl kill -s TERM cyrus-imapd")
-    lab.until(lambda: not _runs(scene.master), 30, what="the end of Cyrus")
-
-
-def _runs(host: str) -> bool:
-    return lab.ssh(host, "pgrep -x cyrmaster", check=False).returncode == 0
+    store.end_cyrus(scene.master)
 
 
 def _power_off(scene: Scene) -> None:
@@ -80,20 +75,15 @@ def _cut(host: str, peer: str) -> None:
     """Nothing goes between the two any more, not even a refusal."""
     address = lab.address(peer)
     chains = (
-        f"chain in {{ type filter hook input priority 0; ip saddr {address} drop; }}"
-        f" chain out {{ type filter hook output priority 0; ip daddr {address} drop; }}"
+        f"chain in {{ type filter hook input priority 0; ip saddr {address} drop; }};"
+        f" chain out {{ type filter hook output priority 0; ip daddr {address} drop; }};"
     )
     _nft(host, f"table inet {_TABLE} {{ {chains} }}")
 
 
 def _mend(scene: Scene) -> None:
     _start(scene)
-    _uncut(scene.master)
-
-
-def _uncut(host: str) -> None:
-    # Adding first makes it no error where there is none.
-    _nft(host, f"add table inet {_TABLE}; delete table inet {_TABLE}")
+    _nft(scene.master, f"delete table inet {_TABLE}")
 
 
 def _nft(host: str, command: str) -> None:
@@ -109,17 +99,9 @@ def _right_clock(scene: Scene) -> None:
     clock.set_right(scene.master)
 
 
-def clear(host: str) -> None:
-    """Remove what a run that was cut off has left on a host that is up."""
-    _uncut(host)
-    lab.ssh(host, f"rm -f {_FILLER}")
-    if clock.is_wrong(host):
-        clock.set_right(host)
-
-
 FAULTS = (
     Fault("kill", "before", False, _kill, _start),
-    Fault("power", "", False, _power_off, _boot),
+    Fault("power", "before", False, _power_off, _boot),
     Fault("peer", "", True, lambda scene: _cut(scene.master, scene.candidate), _mend),
     Fault("mta", "after", True, lambda scene: _cut(scene.master, MTA), _mend),
     Fault("disk", "before", True, _fill, _make_room),

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.integration import lab
 from tests.lab.host import Host
 from tests.lab.settings import from_environment
 
@@ -38,16 +39,15 @@ def wait_for(wanted: str, master: str, channel: str, seconds: float) -> str:
 
 def hang(master: str) -> None:
     """Let every channel stand still where it is."""
-    _set_frozen(master, "1")
-
-
-def go_on(master: str) -> None:
-    _set_frozen(master, "0")
-
-
-def _set_frozen(master: str, value: str) -> None:
     for group in _group(Host(from_environment(), master), "*"):
-        (group / "cgroup.freeze").write_text(value)
+        (group / "cgroup.freeze").write_text("1")
+
+
+def end(master: str) -> None:
+    """Kill every channel where it stands, so that none goes on when nobody serves any more."""
+    lab.ssh(master, "systemctl stop --no-block 'cyrus-replicator@*'")
+    for group in _group(Host(from_environment(), master), "*"):
+        (group / "cgroup.kill").write_text("1")
 
 
 def _group(host: Host, channel: str) -> list[Path]:

@@ -16,6 +16,7 @@ from tests.lab.plan import SERVICE
 from tests.lab.settings import from_environment
 
 from . import moment, store
+from .deck import Card
 
 _SECONDS = 60.0
 # With load on, a log is empty for moments only; what is sent again after a change of master is not.
@@ -23,15 +24,16 @@ _QUIET_SECONDS = 3.0
 _EVERY = 0.1
 
 
-def failover(scene: store.Scene, _log: Path, _die_at: int | None) -> None:
+def failover(scene: store.Scene, _log: Path, _card: Card) -> str:
     lab.module(scene.master, "fence", state="present", reason="another master")
     _become(scene, scene.candidate, "master", int(store.record(scene.candidate)["epoch"]) + 1)
     address = lab.address(scene.candidate)
     lab.ssh("mx1", f"sed 's/^[0-9.]* {SERVICE}/{address} {SERVICE}/' /etc/hosts > /etc/hosts.new")
     lab.ssh("mx1", "cat /etc/hosts.new > /etc/hosts")
+    return ""
 
 
-def rejoin(scene: store.Scene, _log: Path, _die_at: int | None) -> None:
+def rejoin(scene: store.Scene, _log: Path, _card: Card) -> str:
     _become(scene, scene.master, "replica", int(store.record(scene.master)["epoch"]), rejoin=True)
     lab.module(scene.master, "fence", state="absent")
     host = Host(from_environment(), scene.candidate)
@@ -40,6 +42,7 @@ def rejoin(scene: store.Scene, _log: Path, _die_at: int | None) -> None:
         if moment.moment(host, scene.master):
             quiet = time.monotonic()
         time.sleep(_EVERY)
+    return ""
 
 
 def _become(scene: store.Scene, host: str, role: str, epoch: int, **options: Any) -> None:

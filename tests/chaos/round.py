@@ -11,39 +11,25 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.integration import lab
 from tests.integration.load import LmtpLoad, SmtpLoad, Writers
 
 from . import faults, moment, reader, store
-from .checker import Verdict, judge
+from .checker import judge
 from .clients import Clients, in_turn
 from .deck import Card
 from .faults import MTA, Fault
 from .folders import Folders
 from .journal import Journal
+from .outcome import Outcome
 from .store import Scene
 
-_SMTP_RATE, _LMTP_RATE, _CLIENTS_RATE = 4.0, 6.0, 10.0
-_CLIENTS = 4
-_SLOWLY = 2.0
+_SMTP_RATE, _LMTP_RATE, _CLIENTS_RATE = 1.0, 1.0, 3.0
+_CLIENTS = 3
+_WRITES_EVERY = 0.5
 _MOMENT_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a round. It counts if acknowledged mail was missing on the candidate."""
-
-    card: Card
-    moment: str
-    missing: int
-    accepted: int
-    verdict: Verdict
-    seconds: dict[str, float]
-
-    @property
-    def counts(self) -> bool:
-        return self.missing > 0
 
 
 class Watch:
@@ -63,13 +49,30 @@ class Watch:
 class Ways:
     """How the master is changed and how the old one comes back; others can be put on trial too."""
 
-    failover: Callable[[Scene, Path, int | None], None] = store.failover
-    rejoin: Callable[[Scene, Path, int | None], None] = store.rejoin
+    failover: Callable[[Scene, Path, Card], str] = store.failover
+    rejoin: Callable[[Scene, Path, Card], str] = store.rejoin
 
 
-def play(card: Card, number: int, journal: Journal, folder: Path, ways: Ways) -> Outcome:
+@dataclass(frozen=True)
+class Round:
+    """What is drawn for it, and where its logs go."""
+
+    seed: str
+    number: int
+    card: Card
+    folder: Path
+
+    def log(self, name: str) -> Path:
+        return self.folder / f"{self.number}-{name}.log"
+
+    def outcome(self, **known: Any) -> Outcome:
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return Outcome(self.seed, self.number, at, self.card, **known)
+
+
+def play(this: Round, journal: Journal, ways: Ways) -> Outcome:
     """Play one round; the journal goes on from round to round."""
-    users = [str(user) for user in lab.var("lab_users")]
+    users, card = store.users(), this.card
     old = store.master()
     (new,) = (host for host in store.STORE if host != old)
     (fault,) = (fault for fault in faults.FAULTS if fault.name == card.fault)
@@ -77,41 +80,47 @@ def play(card: Card, number: int, journal: Journal, folder: Path, ways: Ways) ->
     folders, watch, begun = Folders(journal, users[0]), Watch(), time.time()
     folders.before(old)
     with ExitStack() as load:
-        writers = load.enter_context(Writers(store.STORE, users[-1], journal.ledger))
+        writers = load.enter_context(Writers(store.STORE, users[-1], journal.ledger, _WRITES_EVERY))
         everywhere = in_turn(store.STORE)
         load.enter_context(SmtpLoad(journal.ledger, users[:-1], _SMTP_RATE))
         load.enter_context(LmtpLoad(journal.ledger, users[:-1], everywhere, _LMTP_RATE))
         load.enter_context(
-            Clients(journal, users[:_CLIENTS], store.STORE, f"{number}", _CLIENTS_RATE)
+            Clients(journal, users[:_CLIENTS], store.STORE, f"{this.number}", _CLIENTS_RATE)
         )
-        time.sleep(card.wait)
-        met = _strike(fault, scene, card, folders)
-        if fault.serves:
-            faults.stop(scene)
+        with watch.part("fault"):
+            time.sleep(card.wait)
+            met = _strike(fault, scene, card, folders)
+            if fault.serves:
+                faults.stop(scene)
+            if not scene.is_off:
+                moment.end(old)
         with watch.part("failover"):
-            ways.failover(scene, folder / f"{number}-failover.log", _dies(card, "failover"))
-        missing = _missing(journal, scene, users)
-        folders.after(new, missing)
-        time.sleep(card.until_failover)
+            died_at = ways.failover(scene, this.log("failover"), card)
+        with watch.part("look"):
+            missing = _missing(journal, scene, users)
+            folders.after(new, missing)
         with watch.part("return"):
-            moment.go_on(old)
             fault.heal(scene)
             store.wait_superseded(old)
-        # No comparison finds a mailbox alike on both hosts that changes all the time.
-        writers.every = _SLOWLY
         with watch.part("rejoin"):
-            ways.rejoin(scene, folder / f"{number}-rejoin.log", _dies(card, "rejoin"))
-    store.wait_delivered(old)
+            died_at += ways.rejoin(scene, this.log("rejoin"), card)
     with watch.part("check"):
+        store.wait_delivered(old)
         verdict = judge(
             journal,
             reader.read(new, users),
-            reader.archived(new),
+            {ident for host in store.STORE for ident in reader.archived(host)},
             reader.resent(MTA, journal.ledger.begun),
             writers.turns(),
         )
-    accepted = sum(one.time >= begun for one in journal.ledger.accepted())
-    return Outcome(card, met, len(missing), accepted, verdict, watch.seconds)
+    return this.outcome(
+        moment=met,
+        missing=len(missing),
+        accepted=sum(one.time >= begun for one in journal.ledger.accepted()),
+        died_at=died_at,
+        verdict=verdict,
+        seconds=watch.seconds,
+    )
 
 
 def _strike(fault: Fault, scene: Scene, card: Card, folders: Folders) -> str:
@@ -136,10 +145,6 @@ def _strike(fault: Fault, scene: Scene, card: Card, folders: Folders) -> str:
             folders.while_it_hangs(scene.master)
     time.sleep(card.until_failover)
     return met
-
-
-def _dies(card: Card, name: str) -> int | None:
-    return card.at_task if card.dies_in == name else None
 
 
 def _missing(journal: Journal, scene: Scene, users: list[str]) -> set[str]:

@@ -11,6 +11,8 @@ import imaplib
 import json
 import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -20,10 +22,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 LAB_DIR = ROOT / os.environ.get("LAB_DIR", ".lab")
 INVENTORY = LAB_DIR / "inventory.yml"
 BIN = Path(sys.executable).parent
+# What takes longer than `make test` should: `make test-all` has it.
+LONG = bool(os.environ.get("TEST_LONG"))
+only_long = pytest.mark.skipif(not LONG, reason="a long test")
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ def module(
     command += ["-a", json.dumps(options)] if options else []
     command += ["--check"] if check else []
     if stop_at:
-        command += ["-e", json.dumps({"ansible_python_interpreter": _stopping(where, stop_at)})]
+        command += ["-e", json.dumps({"ansible_python_interpreter": stopping(where, stop_at)})]
     done = subprocess.run(
         command,
         check=False,
@@ -129,7 +136,7 @@ def module(
     return found
 
 
-def _stopping(host: str, point: str) -> str:
+def stopping(host: str, point: str) -> str:
     """A Python on the host that ends at a point; the interpreter is one word for Ansible."""
     path = "/root/stopping-python"
     text = f'#!/bin/sh\nCYRUS_REPLICATION_STOP_AT={point} exec /usr/bin/python3 "$@"\n'
@@ -158,6 +165,12 @@ def playbook_met(name: str, extra: Mapping[str, Any], task: str, act: Callable[[
         return Run(process.wait(), "".join(lines))
 
 
+def playbook_killed(name: str, extra: Mapping[str, Any], task: str) -> None:
+    """Run a playbook, and kill it with all that it has started when it comes to a task."""
+    run = playbook_met(name, extra, task, lambda group: os.killpg(group, signal.SIGKILL))
+    assert run.rc == -signal.SIGKILL, run.output
+
+
 def _command(
     name: str, args: Sequence[str], extra: Mapping[str, Any] | None, source: Path
 ) -> list[str]:
@@ -170,11 +183,10 @@ def _environment() -> dict[str, str]:
 
 
 def ssh_command(host: str, command: str) -> list[str]:
-    """The argv that runs a shell command on a host as root."""
+    """The argv that runs a shell command on a host as root, over Ansible's connection."""
     return [
-        "ssh",
-        *["-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR"],
-        *["-o", f"UserKnownHostsFile={LAB_DIR / 'known_hosts'}"],
+        *["ssh", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"],
+        *shlex.split(str(var("ansible_ssh_common_args", host))),
         *["-i", str(LAB_DIR / "id_ed25519"), f"root@{address(host)}", command],
     ]
 
@@ -218,13 +230,19 @@ def imap(host: str, user: str, password: str, port: int = 143) -> Iterator[imapl
         session.shutdown()
 
 
+def patience() -> float:
+    """How many times longer things may take than with nothing else to do on this machine."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def until(
     condition: Callable[[], object], seconds: float = 60, every: float = 0.5, what: str = ""
 ) -> None:
-    """Wait for a condition, with a bound; a condition that raises is not met yet."""
-    end = time.monotonic() + seconds
+    """Wait for a condition, with a bound, on a busy machine for longer; a condition that raises is
+    not met yet."""
+    begun = time.monotonic()
     last: object = None
-    while time.monotonic() < end:
+    while time.monotonic() - begun < seconds * patience():
         try:
             last = condition()
             if last:

@@ -132,7 +132,7 @@ class Ledger:
 
     def check_soon(self, host: str, seconds: float, users: Collection[str] = ()) -> Verdict:
         """As `check`, once all is there or after so many seconds: mail may still be in a queue."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * lab.patience()
         while True:
             verdict = self.check(host, users)
             if not verdict.lost or time.monotonic() > deadline:

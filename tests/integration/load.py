@@ -223,7 +223,7 @@ class Writers(Threads):
         self.ledger = ledger or Ledger()
         self._hosts = list(hosts)
         self._user = user
-        self.every = every
+        self._every = every
         self._lock = threading.Lock()
         self._taken: list[Turn] = []
 
@@ -233,12 +233,12 @@ class Writers(Threads):
             try:
                 session = log_in(lab.address(host), self._user, 2.0)
             except (OSError, imaplib.IMAP4.error):
-                self.end.wait(self.every)
+                self.end.wait(self._every)
                 continue
             try:
                 self._write(host, session)
             except (OSError, imaplib.IMAP4.error):
-                self.end.wait(self.every)
+                self.end.wait(self._every)
             finally:
                 session.shutdown()
 
@@ -251,7 +251,7 @@ class Writers(Threads):
             self.ledger.accept(ident, self._user, "imap", lab.address(host))
             with self._lock:
                 self._taken.append(Turn(host, sent, answered, answered))
-            self.end.wait(max(0.0, sent + self.every - time.time()))
+            self.end.wait(max(0.0, sent + self._every - time.time()))
 
     def turns(self) -> list[Turn]:
         """Who took writes, one after the other."""

@@ -42,6 +42,34 @@ def serves(host: str) -> bool:
         return False
 
 
+def back_to(snapshot: str, master: str) -> None:
+    """The hosts' disks are as they were, and the master of then serves."""
+    lab.lab("snapshot", "restore", snapshot)
+    lab.until(lambda: serves(master), 120, what=f"{master} serves")
+
+
+def keep_up(master: str) -> bool:
+    """Whether no replica is so far behind that another one would be the better master."""
+    channels = lab.module(master, "channel_info")["channels"]
+    return all(channel["lag"] is not None and channel["lag"] < 15 for channel in channels)
+
+
+def plainly_joined(host: str, master: str) -> None:
+    """A host that another one superseded is made its replica as it is, with nothing compared."""
+    joined = lab.module(
+        host,
+        "role",
+        store="store1",
+        host=host,
+        role="replica",
+        master=master,
+        epoch=role(master)["epoch"],
+        configure=True,
+        rejoin=True,
+    )
+    assert not joined.get("failed"), joined["msg"]
+
+
 def the_name() -> str:
     """The address that clients are given for the store."""
     resolver = dns.resolver.Resolver(configure=False)
@@ -51,7 +79,8 @@ def the_name() -> str:
 
 def in_sync(tmp_path: Path) -> bool:
     path = tmp_path / "parity.json"
-    run = lab.playbook("parity", extra={"cyrus_parity_report": str(path)})
+    # In check mode it keeps no note of it, which is quicker.
+    run = lab.playbook("parity", "--check", extra={"cyrus_parity_report": str(path)})
     assert run.rc == 0, run.output
     return all(report["in_sync"] is True for report in json.loads(path.read_text()))
 
@@ -64,7 +93,7 @@ def files(host: str) -> str:
         "beats=$(for channel in imap1 imap2 imap3; do setpriv --reuid=cyrus --regid=mail"
         " --init-groups /usr/lib/cyrus/bin/mbpath cyrus-heartbeat-$channel; done 2>/dev/null"
         " | paste -sd '|');"
-        "find /etc /var/spool/cyrus /var/lib/cyrus /var/lib/cyrus-replication"
+        "find /etc /var/lib/bind /var/spool/cyrus /var/lib/cyrus /var/lib/cyrus-replication"
         " -path /var/lib/cyrus-replication/channels -prune -o"
         " -type f ! -path '*/db/*' ! -path '*/db.backup*' ! -path '*/sync/*' ! -name '*.lock'"
         " ! -name audit.json ! -name dav.db -print0 2>/dev/null"

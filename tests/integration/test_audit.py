@@ -8,7 +8,6 @@ does not know, everything is compared."""
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import time
 from collections.abc import Iterator
@@ -188,6 +187,7 @@ def why(*told: str) -> None:
         assert words in found["compared"]["why"]
 
 
+@lab.only_long
 def test_a_process_that_was_killed() -> None:
     fresh()
     with session(BUSY):
@@ -212,6 +212,7 @@ def test_an_audit_that_cyrus_cannot_write() -> None:
     assert drain()["compared"]["scope"] == "touched"
 
 
+@lab.only_long
 def test_a_doubt_and_the_changes_of_imapd_conf() -> None:
     doubt = {"since": "2099-01-01T00:00:00Z", "reason": "somebody had a doubt"}
     lab.ssh(MASTER, f"cat > {STATE}/doubt.json", data=json.dumps(doubt))
@@ -225,7 +226,7 @@ def test_a_doubt_and_the_changes_of_imapd_conf() -> None:
         why("imapd.conf was changed")
 
 
-@pytest.mark.skipif(not os.environ.get("TEST_LONG"), reason="a long test")
+@lab.only_long
 def test_without_a_comparison_that_found_all_equal() -> None:
     parity = f"{STATE}/parity/{CHANNEL}.json"
     told = lab.ssh(MASTER, f"cat {parity}").stdout

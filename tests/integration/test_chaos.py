@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.chaos import exam, plain, reader, store
+from tests.chaos import exam, faults, plain, reader, store
 from tests.chaos.checker import Verdict, judge
+from tests.chaos.goal import Goal, last_line, line
 from tests.chaos.journal import Journal
+from tests.chaos.record import Record
 from tests.chaos.round import Ways
 
 from . import lab
@@ -24,12 +28,17 @@ from .load import append, log_in, message
 
 SEED = os.environ.get("CHAOS_SEED", "1")
 SECONDS = 300.0
-only_long = pytest.mark.skipif(not os.environ.get("TEST_LONG"), reason="a long test")
+FAULTS = [fault.name for fault in faults.FAULTS]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def disks() -> None:
-    store.give_disks()
+def hosts() -> Iterator[None]:
+    """The exam's own; a lab that is there already stays."""
+    stays = lab.INVENTORY.exists()
+    store.boot()
+    yield
+    if not stays:
+        lab.lab("down")
 
 
 class Planted:
@@ -37,7 +46,7 @@ class Planted:
 
     def __init__(self) -> None:
         self.journal = Journal()
-        self.user = str(lab.var("lab_users")[1])
+        self.user = store.users()[1]
         self.master = store.master()
         self.session = log_in(lab.address(self.master), self.user, 30)
         self.ident = self.journal.ledger.new_ident()
@@ -80,20 +89,20 @@ def test_the_checker_finds_a_planted_resurrection() -> None:
     assert len(planted.verdict().resurrected) == 1
 
 
-@only_long
-def test_without_a_failover_mail_is_lost() -> None:
-    (outcome,) = exam.rounds(1, SEED, Ways(plain.failover, plain.rejoin), ["power"])
-    print(exam.last_line([outcome]))
-    assert outcome.verdict.failures()
+@lab.only_long
+def test_without_a_failover_mail_is_lost(tmp_path: Path) -> None:
+    plainly = Ways(plain.failover, plain.rejoin)
+    (outcome,) = exam.rounds(Goal(1, ["power"]), Record(tmp_path / "plain"), SEED, plainly)
+    print(line(outcome))
+    assert outcome.failures()
 
 
-def test_nothing_is_lost() -> None:
-    begun, outcomes = time.monotonic(), []
-    for outcome in exam.rounds(100, SEED):
-        outcomes.append(outcome)
-        print(exam.line(len(outcomes), outcome))
-        assert not outcome.verdict.failures(), outcome.verdict.failures()
+def test_nothing_is_lost(tmp_path: Path) -> None:
+    record, begun = Record(tmp_path / "rounds"), time.monotonic()
+    for outcome in exam.rounds(Goal(100, FAULTS), record, SEED, Ways()):
+        print(line(outcome))
+        assert not outcome.failures(), outcome.failures()
         if time.monotonic() - begun > SECONDS:
             break
-    print(f"seed={SEED}", exam.last_line(outcomes), sep="\n")
-    assert any(outcome.counts for outcome in outcomes)
+    print(f"seed={SEED}", last_line(record.outcomes), sep="\n")
+    assert any(outcome.counts for outcome in record.outcomes)

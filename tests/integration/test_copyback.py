@@ -116,6 +116,10 @@ def _mail(line: bytes) -> Mail:
     return Mail(int(uid.group(1)), subject.group(1).strip(), words, date.group(1))
 
 
+def uids(mails: list[Mail], subject: str) -> list[int]:
+    return [mail.uid for mail in mails if mail.subject == subject]
+
+
 def subjects(mails: list[Mail]) -> Counter[str]:
     return Counter(mail.subject for mail in mails)
 
@@ -242,8 +246,6 @@ def epoch() -> int:
 @pytest.fixture(scope="module", autouse=True)
 def split() -> Iterator[None]:
     """A store whose old master has what nobody else has, and is fenced by its guard."""
-    run = lab.playbook("setup")
-    assert run.rc == 0, run.output
     lab.lab("snapshot", "save", WELL)
     lab.until(lambda: serves_anybody(OLD), 60)
     EPOCHS[:] = [record(OLD)["epoch"] + 1]
@@ -256,7 +258,8 @@ def split() -> Iterator[None]:
     fenced = lab.module(NEW, "fence", by="failover", reason="test")
     assert not fenced.get("failed"), fenced["msg"]
     role(NEW, role="master")
-    kept = lab.module(NEW, "merge_base", store="store1", epoch=epoch(), old=OLD)
+    # Without a gap of UIDs, so that the same one means two messages.
+    kept = lab.module(NEW, "merge_base", store="store1", epoch=epoch(), old=OLD, uid_gap=0)
     assert not kept.get("failed"), kept["msg"]
     released = lab.module(NEW, "fence", by="failover", state="absent")
     assert not released.get("failed"), released["msg"]
@@ -311,7 +314,16 @@ def copyback(check: bool = False, **options: Any) -> dict[str, Any]:
 # -- plain Cyrus
 
 
-def test_plain_sync_client_loses_what_only_the_old_master_has() -> None:
+@pytest.fixture
+def as_before() -> Iterator[None]:
+    """The store is split as it was, whatever the test leaves behind."""
+    yield
+    lab.lab("snapshot", "restore", SPLIT)
+    lab.until(lambda: serves(NEW) and superseded(), 90)
+
+
+def test_plain_sync_client_loses_what_only_the_old_master_has(as_before: None) -> None:
+    before = {user: folders(NEW, user) for user in USERS}
     role(OLD, role="replica", rejoin=True)
     sync = "setpriv --reuid=cyrus --regid=mail --init-groups timeout 60 /usr/lib/cyrus/bin/"
     lab.ssh(NEW, f"systemctl stop cyrus-replicator@{OLD}")
@@ -332,6 +344,21 @@ def test_plain_sync_client_loses_what_only_the_old_master_has() -> None:
     assert ended["twin"] != 0
     # Expunged as if its user had done that.
     assert "of the old one" not in subjects(seen["modseq"]["INBOX"])
+    # A message that clients of the new master have seen gets another UID.
+    (was,), (now,) = (uids(found["taken"]["INBOX"], "of the new one") for found in (before, seen))
+    assert was != now
+    # One side's flags are lost. What came into a folder that is deleted meanwhile goes into the
+    # deleted one, which cyr_expire removes in the end.
+    assert seen["flags"]["INBOX"][0].flags == {"\\Answered"}
+    came = {subject for mails in seen["gone"].values() for subject in subjects(mails)}
+    assert "into a folder that is deleted meanwhile" not in came
+    # What it does right: what was expunged on either side stays away, also where no tombstone is
+    # left, and a script that only the old one has changed comes over (not with 3.2).
+    assert subjects(seen["expunged"]["INBOX"]) == {"base 3": 1}
+    assert subjects(seen["aged"]["INBOX"]) == {"base 1": 1, "base 2": 1}
+    with Sieve.connect(lab.address(NEW)) as session:
+        session.login(*password(), act_as="script")
+        assert session.get("filter") == SCRIPT % "after"
     # A deleted folder comes back with nobody's wish, a renamed one has its old name again.
     assert "INBOX/Work" in seen["deleted"]
     assert "INBOX/Job" not in seen["renamed"]
@@ -339,8 +366,6 @@ def test_plain_sync_client_loses_what_only_the_old_master_has() -> None:
     with client(NEW, "meta") as session:
         assert not session.run('LSUB "" INBOX/Notes')
         assert b"lone" not in session.run("GETACL INBOX/Work")[0]
-    lab.lab("snapshot", "restore", SPLIT)
-    lab.until(lambda: serves(NEW) and superseded(), 90)
 
 
 # -- copy-back
@@ -418,6 +443,7 @@ def test_everything_of_the_old_master_is_there_or_in_the_archive() -> None:
     assert set(USERS) - {"taken"} >= {*told["touched_on_old"]} - {None, FRESH, "taken"}
     conflicts = {(one["owner"], one["kind"]) for one in told["conflicts"]}
     assert ("twin", "mailbox_uniqueid") in conflicts
+    assert ("taken", "message_guid") in conflicts
     assert "gone" in {owner for owner, _kind in conflicts}
 
 

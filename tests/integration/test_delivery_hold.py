@@ -9,7 +9,6 @@ TEST_LONG=1 ends the module at more points.
 
 from __future__ import annotations
 
-import os
 import re
 import smtplib
 import time
@@ -31,8 +30,7 @@ USERS = [f"u{number:05}" for number in range(1, 5)]
 NOTES = "/var/lib/cyrus-replication/mta"
 BY_TRANSPORT: dict[str, Any] = {"transports": ["store1"]}
 BY_DOMAIN: dict[str, Any] = {"domains": ["lab.test"]}
-LONG = bool(os.environ.get("TEST_LONG"))
-POINTS = ["noted", "installed", "reloaded"] if LONG else ["installed"]
+POINTS = ["noted", "installed", "reloaded"] if lab.LONG else ["installed"]
 BOTH = pytest.mark.parametrize("meant", [BY_TRANSPORT, BY_DOMAIN], ids=["transport", "domain"])
 
 
@@ -207,7 +205,7 @@ def test_what_was_deferred_before_goes_at_once() -> None:
     lab.until(lambda: arrived(ident), 10, what="mail that was deferred")
 
 
-@pytest.mark.parametrize("meant", [BY_TRANSPORT, BY_DOMAIN] if LONG else [BY_DOMAIN])
+@pytest.mark.parametrize("meant", [BY_TRANSPORT, BY_DOMAIN] if lab.LONG else [BY_DOMAIN])
 def test_a_delivery_that_has_begun_is_waited_for(meant: dict[str, Any]) -> None:
     ledger = Ledger()
     ident = send(ledger)
@@ -244,6 +242,7 @@ def test_killed_and_undone() -> None:
     assert release(**BY_TRANSPORT)["held"] is False
 
 
+@lab.only_long
 def test_two_stores_on_one_host() -> None:
     ledger = Ledger()
     since = time.time()
@@ -266,6 +265,7 @@ def test_two_stores_on_one_host() -> None:
     lab.until(lambda: sent_elsewhere(since) == 1, 10)
 
 
+@lab.only_long
 def test_held_over_a_reboot() -> None:
     ledger = Ledger()
     hold(**BY_TRANSPORT)
@@ -280,6 +280,7 @@ def test_held_over_a_reboot() -> None:
     lab.until(lambda: arrived(ident), 10)
 
 
+@lab.only_long
 def test_what_an_administrator_holds_stays_held() -> None:
     ledger = Ledger()
     assert hold(by="switchover", **BY_TRANSPORT)["by"] == "switchover"

@@ -9,7 +9,6 @@ TEST_LONG=1 tries its other way of configuration too, and ends the module at mor
 
 from __future__ import annotations
 
-import os
 import smtplib
 import time
 from collections.abc import Iterator
@@ -28,7 +27,6 @@ RELAY, MASTER = "ns1", "imap1"
 USERS = [f"u{number:05}" for number in range(1, 5)]
 MEANT: dict[str, Any] = {"store": "store1", "driver": "exim", "domains": ["lab.test"]}
 
-LONG = bool(os.environ.get("TEST_LONG"))
 SPLIT = pytest.param("true", id="split")
 ONE_FILE = pytest.param("false", id="one file")
 
@@ -54,7 +52,7 @@ systemctl restart exim4
 """
 
 
-@pytest.fixture(scope="module", params=[SPLIT, ONE_FILE] if LONG else [SPLIT])
+@pytest.fixture(scope="module", params=[SPLIT, ONE_FILE] if lab.LONG else [SPLIT])
 def relay(request: pytest.FixtureRequest) -> Iterator[None]:
     store = the_store()
     site.surround(store)
@@ -130,7 +128,7 @@ def test_a_hold_under_load(relay: None) -> None:
 
 def test_killed_and_undone(relay: None) -> None:
     before = files()
-    for point in ("noted", "installed", "reloaded") if LONG else ("installed",):
+    for point in ("noted", "installed", "reloaded") if lab.LONG else ("installed",):
         assert hold(stop_at=f"{point}:1")["failed"]
         assert release()["held"] is False
         assert files() == before

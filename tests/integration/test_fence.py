@@ -229,7 +229,7 @@ def test_fenced_means_that_no_client_is_left() -> None:
         stack.enter_context(closing(_Asking(active)))
         done = fenced(by="switchover", reason="to imap2")
         assert done["fence"]["by"] == "switchover"
-        assert done["seconds"] < 10
+        assert done["seconds"] < 10 * lab.patience()
         assert opened() == set()
         assert processes() == []
         assert done["ended"]["imap"] >= 5
@@ -320,6 +320,7 @@ def test_client_that_can_not_be_ended_is_named_and_the_host_serves_again() -> No
     assert text(f"{STATE}/fence.json") == text(NOTICE) == ""
 
 
+@lab.only_long
 def test_event_that_runs_is_waited_for() -> None:
     lock = "import fcntl, time; f = open('/var/lib/cyrus/deliver.db', 'r+'); fcntl.lockf(f, 2)"
     join = "echo 0 > /sys/fs/cgroup/system.slice/cyrus-imapd.service/cgroup.procs"
@@ -349,12 +350,13 @@ def test_all_comes_back_and_twice_is_once() -> None:
     assert hashes() == once
     done = fenced(by="switchover", state="absent")
     assert done["changed"]
-    assert done["seconds"] < 10
+    assert done["seconds"] < 10 * lab.patience()
     assert hashes() == before
     assert opened() == set(PORTS)
     assert not fenced(by="switchover", state="absent")["changed"]
 
 
+@lab.only_long
 def test_fence_of_an_administrator_is_an_administrator_s_to_remove() -> None:
     fenced(reason="the disk is replaced")
     done = fence(by="switchover", state="absent")

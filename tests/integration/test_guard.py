@@ -36,7 +36,6 @@ SNAPSHOT = "guard"
 FENCED_WITHIN = 10.0
 SERVES_WITHIN = 20.0
 LEASE = 6
-only_long = pytest.mark.skipif(not os.environ.get("TEST_LONG"), reason="a long test")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -233,6 +232,7 @@ def test_alone_after_a_boot_it_waits(tmp_path: Path) -> None:
     assert guard()["state"] == "watching"
 
 
+@lab.only_long
 def test_alone_after_a_boot_it_serves_where_the_administrator_wants_that() -> None:
     with choices(alone="serve"):
         with unplugged(*PEERS):
@@ -242,6 +242,7 @@ def test_alone_after_a_boot_it_serves_where_the_administrator_wants_that() -> No
         assert serves()
 
 
+@lab.only_long
 def test_alone_after_a_boot_it_stays_fenced_until_the_administrator_releases_it() -> None:
     with choices(alone="fence"):
         with unplugged(*PEERS):
@@ -283,7 +284,7 @@ def test_a_delivery_host_keeps_a_master_without_peers_serving() -> None:
     lab.until(serves, SERVES_WITHIN)
 
 
-@only_long
+@lab.only_long
 def test_without_a_delivery_host_there_is_no_lease() -> None:
     with choices(lease=LEASE, delivery_hosts=[]), unplugged(*PEERS):
         time.sleep(LEASE + 5)
@@ -303,7 +304,7 @@ def test_a_guard_that_is_killed_comes_back_and_changes_nothing() -> None:
     assert not fence()
 
 
-@only_long
+@lab.only_long
 def test_fences_of_others_are_not_the_guard_s() -> None:
     assert lab.module(MASTER, "fence", state="present", reason="a look inside")["changed"]
     lab.ssh(MASTER, "systemctl restart cyrus-guard")
@@ -314,7 +315,7 @@ def test_fences_of_others_are_not_the_guard_s() -> None:
     assert serves()
 
 
-@only_long
+@lab.only_long
 def test_a_plain_link_answers_the_store_alone(superseding: None) -> None:
     run = lab.playbook("setup", extra={"cyrus_link": "plain"})
     assert run.rc == 0, run.output

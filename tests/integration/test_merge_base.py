@@ -54,8 +54,6 @@ print(json.dumps({
 
 @pytest.fixture(scope="module", autouse=True)
 def saved() -> Iterator[None]:
-    run = lab.playbook("setup")
-    assert run.rc == 0, run.output
     generate(the_store(), 3, seed=5, folders=1, count=3)
     drained(OLD, NEW)
     lab.lab("snapshot", "save", SNAPSHOT)

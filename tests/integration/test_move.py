@@ -13,7 +13,6 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -33,8 +32,9 @@ HOSTS = ("imap1", "imap2")
 STATE = "/var/lib/cyrus-replication"
 USER = "u00001"
 LIBRARY = "/root/library"
-LONG = bool(os.environ.get("TEST_LONG"))
-POINTS = ("stopped", "recorded", "configured", "reloaded") if LONG else ("recorded", "configured")
+POINTS = (
+    ("stopped", "recorded", "configured", "reloaded") if lab.LONG else ("recorded", "configured")
+)
 # Runs what the module role runs, where a test can have it killed at a point.
 SCRIPT = """
 import json, sys
@@ -48,8 +48,6 @@ _move.carry_out(_move.Move(record, "test", **lists), 60)
 
 @pytest.fixture(scope="module", autouse=True)
 def store() -> Iterator[None]:
-    run = lab.playbook("setup")
-    assert run.rc == 0, run.output
     generate(the_store(), 3, seed=4, folders=1, count=3)
     yield
     if master() != HOSTS[0]:
@@ -180,6 +178,7 @@ def test_there_and_back_with_a_change_after_each() -> None:
     assert (run.rc, run.changed()) == (0, 0), run.output
 
 
+@lab.only_long
 def test_seeds_what_is_not_proven() -> None:
     fence("imap1")
     drain("imap1", "imap2")

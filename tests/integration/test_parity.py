@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import imaplib
 import json
-import os
 import random
 import threading
 import time
@@ -29,7 +28,7 @@ from .test_setup import certificate
 
 ETC = "/etc/cyrus-replication"
 MASTER, REPLICA, OTHER = "imap1", "imap2", "imap3"
-BUSY_RUNS = 30 if os.environ.get("TEST_LONG") else 3
+BUSY_RUNS = 30 if lab.LONG else 3
 
 KEYS = {
     "store",
@@ -61,6 +60,16 @@ def parity(
     assert [d["replica"] for d in documents] == [REPLICA, OTHER]
     assert all(set(d) == KEYS for d in documents)
     return {d["replica"]: d for d in documents}
+
+
+def test_a_report_that_can_not_be_written_is_refused_before_anything_is_compared(
+    tmp_path: Path,
+) -> None:
+    for path, said in ((tmp_path, "is a folder"), (tmp_path / "no" / "it", "is in no folder")):
+        run = lab.playbook("parity", extra={"cyrus_parity_report": str(path)})
+        assert run.rc != 0
+        assert f"{path} {said}" in " ".join(run.output.split()), run.output
+        assert "TASK [mailops.cyrus.parity : Compare]" not in run.output
 
 
 def status(tmp_path: Path, *args: str, fails: bool = False) -> tuple[lab.Run, dict[str, Any]]:

@@ -11,7 +11,6 @@ meant, and every wrong one.
 from __future__ import annotations
 
 import json
-import os
 import time
 import uuid
 from collections.abc import Iterator
@@ -35,7 +34,6 @@ RESET = "cyrus sync_reset -f"
 START = f"start the channel (module channel, name={CHANNEL} state=started)"
 USERS = ("anna", "ben", "carla", "eva")
 MAX_UID = 2**32 - 1
-only_long = pytest.mark.skipif(not os.environ.get("TEST_LONG"), reason="a long test")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -242,7 +240,7 @@ def release_in_four_runs(**meant: Any) -> None:
         assert (again.rc, again.changed()) == (0, 0), again.output
 
 
-@only_long
+@lab.only_long
 @pytest.mark.parametrize("meant", [{"user": "ben"}, {"all": True}])
 def test_release_of_what_is_mended(meant: dict[str, Any], failing: DamagedIndex) -> None:
     word = append("ben")
@@ -251,7 +249,7 @@ def test_release_of_what_is_mended(meant: dict[str, Any], failing: DamagedIndex)
     arrives(word)
 
 
-@only_long
+@lab.only_long
 def test_other_mailbox_of_that_name() -> None:
     bad = Twin("dieter", MASTER, REPLICA)
     bad.plant()
@@ -274,7 +272,7 @@ def test_other_mailbox_of_that_name() -> None:
     ("meant", "name"),
     [
         ({"user": "carla"}, "carla"),
-        pytest.param({"mailbox": "user.carla"}, "user.carla", marks=only_long),
+        pytest.param({"mailbox": "user.carla"}, "user.carla", marks=lab.only_long),
     ],
 )
 def test_held_back_until_released(meant: dict[str, Any], name: str) -> None:
@@ -318,7 +316,7 @@ def test_name_that_is_not_in_quarantine() -> None:
         ({"state": "present", "mailbox": "user.nobody"}, "no mailbox user.nobody"),
         ({"state": "released", "all": True, "channel": "imap9"}, "no channel imap9"),
         *(
-            pytest.param(given, named, marks=only_long)
+            pytest.param(given, named, marks=lab.only_long)
             for given, named in (
                 ({"state": "released", "mailbox": "user.anna", "user": "anna"}, "_user"),
                 ({"mailbox": "user.anna"}, "cyrus_quarantine_state"),

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import shlex
-import signal
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -26,12 +24,12 @@ from tests.lab.imap import Imap, Literal, mailbox
 from tests.lab.mail import generate, the_store
 
 from . import lab
+from .store import plainly_joined, role
 
 OLD, NEW = "imap1", "imap2"
 STATE = "/var/lib/cyrus-replication"
 ASIDE = "/var/spool/cyrus/mail/rejoin-aside."
 WELL, SPLIT = "rejoin-well", "rejoin-split"
-LONG = bool(os.environ.get("TEST_LONG"))
 LONE = {
     "u00001": "INBOX",
     "u00002": "INBOX/Lone",
@@ -80,13 +78,8 @@ def subjects(host: str, user: str, name: str) -> list[str]:
     return [found for line in told for found in re.findall(r"Subject: (.*)\r", line.decode())]
 
 
-def record(host: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(lab.ssh(host, f"cat {STATE}/role.json").stdout)
-    return found
-
-
 def superseded() -> bool:
-    return (record(OLD)["role"], record(NEW)["role"]) == ("fenced", "master")
+    return (role(OLD)["role"], role(NEW)["role"]) == ("fenced", "master")
 
 
 def rejoin(*args: str, **extra: Any) -> lab.Run:
@@ -102,8 +95,6 @@ def back_to(snapshot: str) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def split() -> Iterator[None]:
     """A store after a failover whose old master is there again, with what nobody else has."""
-    run = lab.playbook("setup")
-    assert run.rc == 0, run.output
     lab.lab("snapshot", "save", WELL)
     lab.until(lambda: serves_admin(OLD), 120)
     make_mail()
@@ -176,7 +167,7 @@ def lone_mail(host: str) -> dict[str, int]:
 
 def is_back() -> None:
     """The old master is a replica, equal, and nobody waits for it; each message is there once."""
-    assert (record(OLD)["role"], record(OLD)["epoch"]) == ("replica", record(NEW)["epoch"])
+    assert (role(OLD)["role"], role(OLD)["epoch"]) == ("replica", role(NEW)["epoch"])
     assert lab.ssh(NEW, f"test -e {STATE}/rejoin.json", check=False).returncode == 1
     run = lab.playbook("parity", extra={"cyrus_parity_level": "messages"})
     assert run.rc == 0, run.output
@@ -188,19 +179,7 @@ def is_back() -> None:
 
 def test_without_the_drop_the_copies_never_become_equal() -> None:
     """Plain replication to the old master as it is."""
-    epoch = record(NEW)["epoch"]
-    joined = lab.module(
-        OLD,
-        "role",
-        store="store1",
-        host=OLD,
-        role="replica",
-        master=NEW,
-        epoch=epoch,
-        configure=True,
-        rejoin=True,
-    )
-    assert not joined.get("failed"), joined["msg"]
+    plainly_joined(OLD, NEW)
     drained = lab.module(NEW, "channel", name=OLD, state="drained", timeout=20)
     assert drained.get("failed"), drained
     print(f"\nplain replication: {drained['msg']}")
@@ -211,7 +190,7 @@ def test_check_tells_all_and_touches_nothing() -> None:
     before = lab.ssh(OLD, f"ls -R {STATE} /var/spool/cyrus/mail").stdout
     run = rejoin("--check")
     assert run.rc == 0, run.output
-    assert "imap1 comes back to imap2" in run.output
+    assert "imap1 would come back to imap2" in run.output
     assert "add mailbox: user.u00002.Lone" in run.output
     assert lab.ssh(OLD, f"ls -R {STATE} /var/spool/cyrus/mail").stdout == before
     assert subjects(NEW, "u00001", "INBOX").count("lone") == 0
@@ -225,24 +204,37 @@ def test_what_can_not_be_read_ends_it_before_anything_is_dropped() -> None:
     run = rejoin()
     assert run.rc != 0
     assert "is not back, run rejoin again" in run.output
-    assert record(OLD)["role"] == "fenced"
+    assert role(OLD)["role"] == "fenced"
     assert lab.ssh(OLD, f"test -e {ASIDE}", check=False).returncode == 1
     lab.ssh(OLD, f"mv /root/lone {path}")
 
 
-@pytest.mark.parametrize("task", DEATHS + (MORE_DEATHS if LONG else ()))
+@lab.only_long
+def test_what_can_not_be_read_is_left_out_where_that_is_accepted() -> None:
+    (path,) = lab.ssh(
+        OLD, "grep -rl '^Subject: lone' /var/spool/cyrus/mail --include='[1-9]*.' | xargs ls -tr"
+    ).stdout.split()[:1]
+    lab.ssh(OLD, f"truncate -s 3 {path}")
+    assert rejoin().rc != 0
+    run = rejoin(cyrus_rejoin_accept_failures=True)
+    assert run.rc == 0, run.output
+    assert role(OLD)["role"] == "replica"
+    assert lab.ssh(OLD, f"find {ASIDE} -name '[1-9]*.' -size 3c").stdout
+    back_to(SPLIT)
+
+
+@pytest.mark.parametrize("task", DEATHS + (MORE_DEATHS if lab.LONG else ()))
 def test_a_run_that_dies_is_gone_on_with(task: str) -> None:
-    run = lab.playbook_met("rejoin", {}, task, lambda group: os.killpg(group, signal.SIGKILL))
-    assert run.rc != 0
+    lab.playbook_killed("rejoin", {}, task)
     run = rejoin()
     assert run.rc == 0, run.output
     is_back()
-    if LONG:
+    if lab.LONG:
         back_to(SPLIT)
 
 
 def test_again_there_is_nothing_to_do() -> None:
-    if LONG:
+    if lab.LONG:
         assert rejoin().rc == 0
     run = rejoin()
     assert run.rc == 0, run.output
@@ -264,7 +256,10 @@ def test_dropping_that_is_killed_is_completed(point: str) -> None:
     if point == "secured:1":
         back_to(SPLIT)
         send_library()
-    options = {"epoch": record(OLD)["epoch"], "users": ["u00001", "u00002", "onlyold"]}
+    options: dict[str, Any] = {
+        "epoch": role(OLD)["epoch"],
+        "users": ["u00001", "u00002", "onlyold"],
+    }
     asked = shlex.quote(json.dumps({**options, "shared": True}))
     command = f"CYRUS_REPLICATION_STOP_AT={point} PYTHONPATH=/root python3 - {asked}; exit $?"
     killed = lab.ssh(OLD, command, check=False, data=SCRIPT)
@@ -289,7 +284,7 @@ def send_library() -> None:
     subprocess.run(unpack, input=packed.getvalue(), check=True, timeout=60)
 
 
-@pytest.mark.skipif(not LONG, reason="copies a whole disk")
+@lab.only_long
 def test_a_host_that_never_boots_again_is_read_from_its_disk() -> None:
     back_to(SPLIT)
     copy_disk()

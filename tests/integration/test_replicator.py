@@ -15,7 +15,6 @@ import functools
 import importlib.util
 import itertools
 import json
-import os
 import shlex
 import statistics
 import time
@@ -39,14 +38,12 @@ MASTER, REPLICA, OTHER = "imap1", "imap2", "imap3"
 CHANNEL = REPLICA
 UNIT = f"cyrus-replicator@{CHANNEL}"
 STATE = f"/var/lib/cyrus-replication/channels/{CHANNEL}"
-LONG = bool(os.environ.get("TEST_LONG"))
-only_long = pytest.mark.skipif(not LONG, reason="a long test")
 
 USERS = [f"u{number:05}" for number in range(1, 201)]
 # Nobody writes to them but the tests, so that plain Cyrus fails with one of them at a time.
 VICTIMS = [f"u{number:05}" for number in range(201, 221)]
-CUT = 60 if LONG else 5
-# Others' mail has to be there within so many seconds, whatever fails.
+CUT = 60 if lab.LONG else 5
+# Others' mail has to be there within so many seconds of a machine of its own, whatever fails.
 DELAY = 5.0
 # How long the arrival of mail is watched, which takes a second as a rule.
 WATCH = 3.0
@@ -57,7 +54,7 @@ SINGLE: list[Poison] = [
 ]
 FULL = [
     poison.FullDisk(VICTIMS[9], MASTER, REPLICA),
-    pytest.param(poison.NoRoomAtAll(VICTIMS[9], MASTER, REPLICA), marks=only_long),
+    pytest.param(poison.NoRoomAtAll(VICTIMS[9], MASTER, REPLICA), marks=lab.only_long),
 ]
 
 
@@ -133,7 +130,7 @@ def assert_all_equal(tmp_path: Path, seconds: float = 15, always: bool = False) 
     print(f"equal after {time.monotonic() - begun:.1f} s")
     assert quarantine() == {}
     assert state()["state"] == "running"
-    if LONG or always:
+    if lab.LONG or always:
         found = parity(tmp_path)
         assert found["in_sync"] is True, found
 
@@ -149,7 +146,7 @@ def mail_coming_in(rate: float = 20) -> Iterator[tuple[Load, Arrivals]]:
     lab.until(equal, 15, what="what was accepted, on the replica")
 
 
-def cpu_share(seconds: float = 20 if LONG else 10) -> float:
+def cpu_share(seconds: float = 20 if lab.LONG else 10) -> float:
     """How much of one core the service takes, its programs included."""
     path = f"/sys/fs/cgroup/$(systemctl show -p ControlGroup --value {UNIT})/cpu.stat"
     used = [0, 0]
@@ -198,27 +195,29 @@ def test_full_disk_is_nobodys_fault(full: Poison, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("prepared")
 @pytest.mark.parametrize("bad", SINGLE, ids=lambda bad: bad.name)
 def test_one_mailbox_fails_and_the_others_go_on(bad: Poison, tmp_path: Path) -> None:
-    with mail_coming_in() as (load, arrivals):
-        bad.plant()
-        lab.until(lambda: ("mailbox", bad.mailbox) in quarantine(), 10, what="a quarantine")
-        time.sleep(WATCH)
-    assert_others_in_time(bad, load, arrivals)
-    assert_named(bad)
+    try:
+        with mail_coming_in() as (load, arrivals):
+            bad.plant()
+            lab.until(lambda: ("mailbox", bad.mailbox) in quarantine(), 10, what="a quarantine")
+            time.sleep(WATCH)
+        assert_others_in_time(bad, load, arrivals)
+        assert_named(bad)
 
-    plain_cyrus_fails(bad.stir)
-    lab.until(equal, 10, what="the mail behind the failing one")
-    assert ("mailbox", bad.mailbox) in quarantine()
+        plain_cyrus_fails(bad.stir)
+        lab.until(equal, 10, what="the mail behind the failing one")
+        assert ("mailbox", bad.mailbox) in quarantine()
 
-    if LONG or bad is SINGLE[0]:
-        assert_only_it_differs(bad, tmp_path)
-        assert cpu_share() < 0.02
-    bad.mend()
+        if lab.LONG or bad is SINGLE[0]:
+            assert_only_it_differs(bad, tmp_path)
+            assert cpu_share() < 0.02
+    finally:
+        bad.mend()
 
 
 def assert_others_in_time(bad: Poison, load: Load, arrivals: Arrivals) -> None:
     delays = arrivals.delays(load.accepted)
     print(f"{bad.name}: median {statistics.median(delays):.2f} s, longest {max(delays):.2f} s")
-    assert max(delays) <= DELAY
+    assert max(delays) <= DELAY * lab.patience()
     assert load.refused == 0
     assert state()["state"] == "running"
 
@@ -316,10 +315,10 @@ def points() -> list[str]:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    known = module.POINTS
+    known = module.REPLICATOR
     late = ("unproven", "halved", "split", "blamed", "held", "kept", "retried", "released")
     assert set(late) <= set(known)
-    often = range(1, 4 if LONG else 2)
+    often = range(1, 4 if lab.LONG else 2)
     early = [f"{point}:{turn}" for point in known if point not in late for turn in often]
     return early + [f"{point}:{turn}" for point in late for turn in often[:2]]
 
@@ -372,7 +371,7 @@ def test_killed_at_any_point_it_loses_nothing(tmp_path: Path) -> None:
         bad.mend()
     lab.until(lambda: quarantine() == {}, RELEASE, what="a release of all")
     assert_all_equal(tmp_path)
-    assert len(hit) >= (30 if LONG else 14), sorted(set(wanted) - set(hit))
+    assert len(hit) >= (30 if lab.LONG else 14), sorted(set(wanted) - set(hit))
 
 
 def test_network_cut(tmp_path: Path) -> None:
@@ -393,7 +392,7 @@ def test_replica_rebooted(tmp_path: Path) -> None:
     assert_all_equal(tmp_path)
 
 
-@only_long
+@lab.only_long
 def test_power_cut_of_the_replica(tmp_path: Path) -> None:
     with Load(USERS, 20):
         time.sleep(2)
@@ -412,7 +411,7 @@ def test_master_rebooted(tmp_path: Path) -> None:
     assert_all_equal(tmp_path, 30)
 
 
-@only_long
+@lab.only_long
 def test_power_cut_of_the_master(tmp_path: Path) -> None:
     with Load(USERS, 20):
         time.sleep(2)

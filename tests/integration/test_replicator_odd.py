@@ -132,7 +132,7 @@ def test_a_damaged_heartbeat_stops_nobody() -> None:
     index = f"{folder(REPLICA, HEARTBEAT)}/cyrus.index"
     lab.ssh(REPLICA, f"cp -p {index} /root/index; truncate -s 64 {index}")
     lab.until(lambda: HEARTBEAT in quarantine(), 30, what="the heartbeat in quarantine")
-    assert arrives(CALM, 10) < 5
+    assert arrives(CALM, 10) < 5 * lab.patience()
     assert state()["state"] == "running"
     lab.ssh(REPLICA, f"cp -p /root/index {index}; rm /root/index")
 
@@ -143,8 +143,8 @@ def test_a_lock_that_is_held_for_long_delays_others_for_seconds(host: str) -> No
         log(rf"MAILBOX user.{BUSY}\n")
         time.sleep(1)
         # Once; then the mailbox is aside.
-        assert arrives(CALM, 40) < 30
-        assert arrives(CALM, 20) < 5
+        assert arrives(CALM, 40) < 30 * lab.patience()
+        assert arrives(CALM, 20) < 5 * lab.patience()
 
 
 def test_files_that_a_power_cut_has_spoilt_are_made_anew() -> None:
@@ -177,6 +177,8 @@ def test_a_user_who_is_deleted_and_made_again_is_not_blamed() -> None:
     lab.ssh(MASTER, f"systemctl start {UNIT}")
     lab.until(lambda: equal("rex") and len(inboxes(REPLICA, ["rex"])) == 1, 10, what="rex")
     assert not any("rex" in name for name in quarantine())
+    # Cyrus deletes no two mailboxes of one name in one second.
+    time.sleep(1.1)
     with the_store().imap("") as admin:
         drop(admin, "rex")
     lab.until(lambda: not inboxes(REPLICA, ["rex"]), 10, what="rex gone")

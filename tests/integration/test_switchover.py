@@ -5,26 +5,27 @@
 """A planned change of master on real hosts, under load, and with each phase made to fail.
 
 Runs on the lab's hosts with tests.lab.site; leaves the store with a master, whichever it is.
+TEST_LONG=1 plays more rounds, and ends a run at more points.
 """
 
 from __future__ import annotations
 
-import os
+import json
 import re
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from . import lab
 from .ledger import Ledger, queued
-from .load import AppendLoad, SmtpLoad, Writers
+from .load import AppendLoad, SmtpLoad, Writers, append, log_in, message
 from .store import STORE, files, in_sync, role, serves, the_name
 
-LONG = bool(os.environ.get("TEST_LONG"))
-ROUNDS = 3 if LONG else 1
+ROUNDS = 3 if lab.LONG else 1
+RECORD = "/var/lib/cyrus-replication/role.json"
 # In each a run is killed when it comes to the task; the first two by default.
 DEATHS = ("Drain each channel", "Give the role to the candidate")
 MORE_DEATHS = (
@@ -51,6 +52,10 @@ def switchover(candidate: str, *args: str, **extra: object) -> lab.Run:
     return lab.playbook("switchover", *args, extra={"cyrus_candidate": candidate, **extra})
 
 
+def switchover_killed(candidate: str, task: str) -> None:
+    lab.playbook_killed("switchover", {"cyrus_candidate": candidate}, task)
+
+
 def settled(expected: str, tmp_path: Path) -> None:
     """The store has this master and no other, nothing is held or fenced, all copies are equal."""
     assert master() == expected
@@ -66,7 +71,8 @@ def test_check_mode_tells_and_changes_nothing() -> None:
     before = {host: files(host) for host in hosts}
     run = switchover(other(), "--check", "--diff")
     assert run.rc == 0, run.output
-    assert f"goes from {master()} to {other()}" in run.output
+    assert f"would go from {master()} to {other()}" in run.output
+    assert f" is {lab.address(other())} at {lab.address('ns1')}" in run.output
     assert run.changed() == 1, run.output
     assert {host: files(host) for host in hosts} == before
 
@@ -98,7 +104,7 @@ def test_again_changes_nothing() -> None:
     run = switchover(master())
     assert run.rc == 0, run.output
     assert run.changed() == 0, run.output
-    assert "is master" in run.output
+    assert f"{master()} is master of store store1 already" in run.output
 
 
 def test_setup_after_a_switchover_changes_nothing() -> None:
@@ -121,9 +127,21 @@ def broken(*commands: tuple[str, str, str]) -> Iterator[None]:
             lab.ssh(host, right)
 
 
+@contextmanager
+def kept_back(host: str, channel: str, user: str) -> Iterator[None]:
+    """A user whom an administrator does not let through to a replica."""
+    named: dict[str, Any] = {"channel": channel, "user": user}
+    done = lab.module(host, "quarantine", state="present", reason="under examination", **named)
+    assert not done.get("failed"), done
+    try:
+        yield
+    finally:
+        lab.module(host, "quarantine", state="released", **named)
+
+
 def test_all_reasons_at_once_and_nothing_changed() -> None:
     now, candidate = master(), other()
-    note = '{"activity": "a backup of this host runs"}'
+    note = '{"what": "a backup", "since": "2026-11-01T10:00:00Z"}'
     breaks = (
         (now, f"touch {paused(candidate)}", f"rm {paused(candidate)}"),
         ("mx1", "systemctl stop postfix", "systemctl start postfix"),
@@ -133,17 +151,74 @@ def test_all_reasons_at_once_and_nothing_changed() -> None:
             f"echo '{note}' > /var/lib/cyrus-replication/activity-backup.json",
             "rm /var/lib/cyrus-replication/activity-backup.json",
         ),
+        (
+            now,
+            "echo 'partition-extra: /var/spool/cyrus/extra' >> /etc/imapd.conf",
+            "sed -i '/^partition-extra:/d' /etc/imapd.conf",
+        ),
+        (
+            "imap3",
+            f'sed -i.kept \'s/"epoch": [0-9]*/"epoch": 1/\' {RECORD}',
+            f"mv {RECORD}.kept {RECORD}",
+        ),
     )
-    with broken(*breaks):
+    told = (
+        "is paused",
+        "mx1",
+        "name server",
+        "certificate",
+        f"{candidate}: a backup is under way",
+        f"{candidate} has no partition extra",
+        "imap3 is in epoch 1",
+        "user eva is in quarantine of channel imap3",
+        "make room",
+    )
+    with lab.unguarded(["imap3"]), kept_back(now, "imap3", "eva"), broken(*breaks):
         before = {host: files(host) for host in STORE}
         for mode in ((), ("--check",)):
-            run = switchover(candidate, *mode, cyrus_min_certificate_days=9999)
+            run = switchover(candidate, *mode, cyrus_min_certificate_days=9999, cyrus_min_free=100)
             assert run.rc != 0
-            for said in ("is paused", "mx1", "name server", "certificate", candidate):
-                assert said in run.output, (said, run.output)
+            for said in told:
+                assert said in " ".join(run.output.split()), (said, run.output)
             assert {host: files(host) for host in STORE} == before
             assert master() == now
         assert serves(now)
+
+
+@lab.only_long
+def test_what_is_in_quarantine_and_accepted_is_archived_first(tmp_path: Path) -> None:
+    now, candidate = master(), other()
+    ledger = Ledger()
+    with kept_back(now, candidate, "eva"):
+        write(now, "eva", ledger)
+        refused = switchover(candidate)
+        assert refused.rc != 0
+        assert "accept it by name in cyrus_accept_quarantine" in refused.output, refused.output
+        run = switchover(candidate, cyrus_accept_quarantine=["eva"])
+        assert run.rc == 0, run.output
+    found = re.search(rf"eva was archived on {now}: (\S+), \d+ messages", run.output)
+    assert found, run.output
+    (kept,) = ledger.accepted()
+    assert lab.ssh(now, f"grep -rlF '{kept.ident}' {found.group(1)}").stdout
+    assert master() == candidate
+    differs = lab.playbook("parity")
+    assert "message user.eva" in differs.output, differs.output
+    # With the next change Cyrus brings to the new master what its replicas had.
+    write(candidate, "eva", ledger)
+    lab.until(lambda: in_sync(tmp_path), 60, what="all copies are equal")
+    ledger.check_soon(candidate, 60).assert_exactly_once()
+    # What an administrator held back then is forgotten when the host is master again.
+    back = switchover(now)
+    assert back.rc == 0, back.output
+    settled(now, tmp_path)
+
+
+def write(host: str, user: str, ledger: Ledger) -> None:
+    """A message that an IMAP client appends."""
+    ident = ledger.new_ident()
+    with log_in(lab.address(host), user, 10) as session:
+        append(session, message(ident, user, 24))
+    ledger.accept(ident, user, "imap", lab.address(host))
 
 
 def quiet(host: str, command: str) -> None:
@@ -222,50 +297,91 @@ def test_a_name_server_that_refuses_behind_the_move_is_gone_on_with(tmp_path: Pa
     lab.ssh("ns1", "systemctl start named")
     assert run.rc != 0
     assert "run switchover again" in run.output, run.output
+    # The table at the end tells what is, not what was.
+    assert re.search(rf"{candidate} +master +{role(candidate)['epoch']} ", run.output), run.output
     assert master() == candidate
     again = switchover(candidate)
     assert again.rc == 0, again.output
     settled(candidate, tmp_path)
 
 
-@pytest.mark.parametrize("task", DEATHS + (MORE_DEATHS if LONG else ()))
+@pytest.mark.parametrize("task", DEATHS + (MORE_DEATHS if lab.LONG else ()))
 def test_a_controller_that_dies_is_gone_on_with(task: str, tmp_path: Path) -> None:
-    candidate = other()
-    run = lab.playbook_met(
-        "switchover",
-        {"cyrus_candidate": candidate},
-        task,
-        lambda group: os.killpg(group, signal.SIGKILL),
-    )
-    assert run.rc == -signal.SIGKILL
-    assert sum(serves(host) for host in STORE) <= 1
-    again = switchover(candidate)
-    assert again.rc == 0, again.output
-    settled(candidate, tmp_path)
-
-
-def test_a_torn_history_hides_no_unfinished_change(tmp_path: Path) -> None:
     now, candidate = master(), other()
-    lab.ssh(now, 'printf \'{"epoch": 3, "fro\' >> /var/lib/cyrus-replication/history.jsonl')
-    lab.playbook_met(
-        "switchover",
-        {"cyrus_candidate": candidate},
-        "Give the role to the candidate",
-        lambda group: os.killpg(group, signal.SIGKILL),
-    )
+    if task == DEATHS[-1]:
+        # A torn history hides no unfinished change.
+        lab.ssh(now, 'printf \'{"epoch": 3, "fro\' >> /var/lib/cyrus-replication/history.jsonl')
+    with Writers(STORE, str(lab.var("lab_users")[-1])) as writers:
+        switchover_killed(candidate, task)
+        again = switchover(candidate)
+    assert again.rc == 0, again.output
+    assert [turn.host for turn in writers.assert_one_at_a_time()] == [now, candidate]
+    settled(candidate, tmp_path)
+
+
+def switchover_stopped(candidate: str, host: str, point: str, tmp_path: Path) -> lab.Run:
+    """A run in which a module is killed on one host when it comes to a point."""
+    path = tmp_path / "stopping.yml"
+    variables = {"ansible_python_interpreter": lab.stopping(host, f"{point}:1")}
+    path.write_text(json.dumps({"all": {"hosts": {host: variables}}}))
+    return switchover(candidate, "-i", str(path))
+
+
+def test_a_module_that_is_killed_before_the_record_is_undone(tmp_path: Path) -> None:
+    now, candidate = master(), other()
+    run = switchover_stopped(candidate, now, "stopped", tmp_path)
+    assert run.rc != 0
+    assert "is not changed, and what was done is undone" in " ".join(run.output.split())
+    settled(now, tmp_path)
+
+
+def test_a_module_that_is_killed_behind_the_record_is_gone_on_with(tmp_path: Path) -> None:
+    now, candidate = master(), other()
+    run = switchover_stopped(candidate, now, "recorded", tmp_path)
+    assert run.rc != 0
+    assert "run switchover again" in " ".join(run.output.split()), run.output
+    assert [host for host in STORE if serves(host)] == [candidate]
     again = switchover(candidate)
     assert again.rc == 0, again.output
     settled(candidate, tmp_path)
 
 
+_HOOK = """
+- name: Note what is asked for
+  ansible.builtin.lineinfile:
+    path: /root/asked
+    create: true
+    mode: "0600"
+    line: "{{ cyrus_mta_action }}"
+  when: inventory_hostname == 'mx1'
+
+- name: Refuse
+  ansible.builtin.fail:
+    msg: the queue is frozen
+  when: cyrus_mta_action == refused and inventory_hostname == 'mx1'
+"""
+
+
+@pytest.mark.parametrize("refused", ["hold", "nothing"] if lab.LONG else ["hold"])
+def test_deliveries_are_held_by_the_sites_own_tasks(refused: str, tmp_path: Path) -> None:
+    now, candidate = master(), other()
+    hook = tmp_path / "hook.yml"
+    hook.write_text(_HOOK)
+    own = {"cyrus_mta_driver": "none", "cyrus_mta_hook": str(hook), "refused": refused}
+    run = switchover(candidate, **own)
+    asked = lab.ssh("mx1", "cat /root/asked; rm /root/asked").stdout.split()
+    assert asked == ["hold", "release"]
+    assert (run.rc == 0) == (refused == "nothing"), run.output
+    if run.rc:
+        assert "hold: the queue is frozen" in run.output
+        assert "is not changed, and what was done is undone" in " ".join(run.output.split())
+    settled(now if run.rc else candidate, tmp_path)
+
+
+@lab.only_long
 def test_a_run_that_died_is_undone_by_naming_the_master(tmp_path: Path) -> None:
     now, candidate = master(), other()
-    lab.playbook_met(
-        "switchover",
-        {"cyrus_candidate": candidate},
-        "Drain each channel",
-        lambda group: os.killpg(group, signal.SIGKILL),
-    )
+    switchover_killed(candidate, "Drain each channel")
     run = switchover(now)
     assert run.rc == 0, run.output
     settled(now, tmp_path)
@@ -273,12 +389,7 @@ def test_a_run_that_died_is_undone_by_naming_the_master(tmp_path: Path) -> None:
 
 def test_a_run_that_died_is_undone_where_that_is_asked_for(tmp_path: Path) -> None:
     now, candidate = master(), other()
-    lab.playbook_met(
-        "switchover",
-        {"cyrus_candidate": candidate},
-        "Drain each channel",
-        lambda group: os.killpg(group, signal.SIGKILL),
-    )
+    switchover_killed(candidate, "Drain each channel")
     assert not serves(now)
     shown = lab.playbook("status")
     assert re.search(rf"{now} +fenced", shown.output), shown.output
@@ -295,6 +406,7 @@ def test_a_run_that_died_is_undone_where_that_is_asked_for(tmp_path: Path) -> No
         ({"cyrus_candidate": "mx1"}, "names mx1"),
         ({"cyrus_candidate": "imap2", "cyrus_hosts": "nogroup"}, "there is no group nogroup"),
         ({"cyrus_candidate": "imap2", "cyrus_switchover_state": "maybe"}, "cyrus_switchover_state"),
+        ({"cyrus_candidate": "imap2", "cyrus_mta_hook": "nowhere.yml"}, "which does not exist"),
     ],
 )
 def test_bad_input_is_one_sentence(extra: dict[str, str], said: str) -> None:

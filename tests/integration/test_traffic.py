@@ -130,6 +130,7 @@ def hosts_of_mx() -> str:
     return lab.ssh("mx1", "cat /etc/hosts").stdout
 
 
+@lab.only_long
 def test_hosts_file_there_and_back(point: Point) -> None:
     entry = {"driver": "hosts_file", "name": "name.lab.test", "hosts": ["cyrus_mta"]}
     before = hosts_of_mx()
@@ -275,6 +276,7 @@ def transport(**other: object) -> Entry:
     }
 
 
+@lab.only_long
 def test_next_hop_there_and_back(point: Point) -> None:
     lab.ssh("mx1", "cp -a /etc/postfix/transport /root/transport.kept")
     try:
@@ -423,6 +425,7 @@ def test_vip_there_and_back(point: Point, masters: Masters) -> None:
     assert (neighbour(), reaches(), holders()) == (card(OLD), True, [OLD])
 
 
+@lab.only_long
 def test_address_that_somebody_answers_for_is_refused(point: Point, masters: Masters) -> None:
     masters.be(NEW)
     with also_on("ns1"):
@@ -436,6 +439,7 @@ def test_address_that_somebody_answers_for_is_refused(point: Point, masters: Mas
     assert holders() == [NEW]
 
 
+@lab.only_long
 def test_host_that_is_not_master_is_refused(point: Point, masters: Masters) -> None:
     masters.be(OLD)
     (said,) = point(VIP).said
@@ -453,6 +457,7 @@ ExecStartPre=install -D /root/cleared.json /run/cyrus-replication/cleared.json
 """
 
 
+@lab.only_long
 def test_reboot_brings_it_back_to_the_master_alone(point: Point, masters: Masters) -> None:
     plain = lab.address(OLD).rpartition(".")[0] + ".51"
     unit = (
@@ -512,6 +517,7 @@ HOOK = """
 """
 
 
+@lab.only_long
 def test_hook(point: Point, tmp_path: Path) -> None:
     file, mark = tmp_path / "hook.yml", tmp_path / "mark"
     file.write_text(HOOK.format(mark=mark))

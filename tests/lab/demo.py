@@ -44,6 +44,8 @@ def _step(title: str) -> Iterator[None]:
 
 
 def _play(name: str, **extra: object) -> None:
+    options = "".join(f" -e {key}={value}" for key, value in extra.items())
+    say(f"   ansible-playbook mailops.cyrus.{name}{options} ...")
     run = lab.playbook(name, extra=extra)
     if run.rc != 0:
         raise LabError(f"the playbook {name} failed with status {run.rc}:\n{run.output}")
@@ -130,7 +132,9 @@ def run() -> None:
         _play("setup")
     with _step("users and mail, over IMAP, LMTP and ManageSieve; a mail exchanger, a name server"):
         store = mail.the_store()
+        say("   the mail exchanger and the name server ...")
         site.surround(store)
+        say("   mail into every mailbox ...")
         say(f"   {mail.fill(store)}")
     replica = next(host for host in lab.hosts() if host != store.master)
     user = str(lab.var("lab_users", store.master)[0])

@@ -23,7 +23,7 @@ from .plan import (
 )
 
 USERS = ("anna", "anna.meier", "ben", "carla", "dieter", "eva", "o.hara", "zoe")
-_STORE = ("imap1", "imap2", "imap3")
+_STORE = ("imap1", "imap2", "imap3", "imap4")
 # lmtpd takes mail over TCP from an administrator who logged in, never from anybody else.
 _SERVICES = {"lmtp": 'cmd="lmtpd" listen="24" prefork=0 maxchild=20'}
 

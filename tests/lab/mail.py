@@ -248,12 +248,17 @@ def fill(store: Store, seed: int = 1, count: int = _LAB_MESSAGES) -> Made:
     return made
 
 
+def generated(users: int) -> list[str]:
+    return [f"u{number:05}" for number in range(1, users + 1)]
+
+
 def generate(store: Store, users: int, seed: int, folders: int, count: int) -> Made:
     """Make users with the same number of mailboxes and messages each."""
     made = Made()
-    names = [f"u{number:05}" for number in range(1, users + 1)]
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        for one in pool.map(lambda n: _generated_user(store, n, seed, folders, count), names):
+        for one in pool.map(
+            lambda name: _generated_user(store, name, seed, folders, count), generated(users)
+        ):
             made += one
     return made
 

@@ -24,10 +24,12 @@ DNS_ALGORITHM = "hmac-sha256"
 RELEASES = ("bullseye", "bookworm", "trixie", "sid")
 DEFAULT_RELEASE = "bookworm"
 CONTROLLER = 254
-HOSTS = {"imap1": 11, "imap2": 12, "imap3": 13, "mx1": 21, "ns1": 31}
+HOSTS = {"imap1": 11, "imap2": 12, "imap3": 13, "imap4": 14, "mx1": 21, "ns1": 31}
+# Booted where they are asked for by name.
+_SPARE = {"imap4"}
 
 # Documentation ranges (RFC 5737): nothing outside the lab can be meant by them.
-_NETWORKS = {"lab": "198.51.100.0/24", "lab2": "203.0.113.0/24"}
+_NETWORKS = {"lab": "198.51.100.0/24", "lab2": "203.0.113.0/24", "lab3": "192.0.2.0/24"}
 
 
 def check_lab_id(lab_id: str) -> str:
@@ -63,9 +65,10 @@ def hardware_address(address: IPv4Address) -> str:
 
 
 def parse_hosts(text: str | None) -> list[str]:
-    """Return the hosts named in a comma-separated list, in the plan's order; all without one."""
+    """Return the hosts named in a comma-separated list, in the plan's order; all but spare ones
+    without one."""
     if text is None:
-        return list(HOSTS)
+        return [name for name in HOSTS if name not in _SPARE]
     names = {name.strip() for name in text.split(",") if name.strip()}
     return [name for name in HOSTS if name in set(check_hosts(sorted(names)))]
 

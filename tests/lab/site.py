@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Users, mail, and what stands around the store: `python -m tests.lab.site`."""
+"""Users, mail, and what stands around the store: `python -m tests.lab.site [--no-mail]`."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 
@@ -16,7 +17,7 @@ from .command import say
 from .errors import LabError
 from .imap import mailbox
 from .logins import create_logins
-from .mail import Store, fill, the_store
+from .mail import Made, Store, fill, the_store
 from .plan import PROBE_USER, SERVICE
 
 
@@ -51,12 +52,19 @@ def surround(store: Store) -> None:
         _name_the_store(store)
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.lab.site", description=__doc__)
+    parser.add_argument("--no-mail", action="store_true", help="leave out the users and mail")
+    return parser.parse_args()
+
+
 def main() -> int:
+    args = _arguments()
     started = time.monotonic()
     try:
         store = the_store()
         surround(store)
-        made = fill(store)
+        made = Made() if args.no_mail else fill(store)
     except (LabError, AssertionError, OSError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 
 from tests.chaos.deck import Card, deal
@@ -13,7 +12,12 @@ FAULTS, MOMENTS = ("kill", "power", "disk"), ("waiting", "sending")
 
 
 def cards(seed: str, count: int) -> list[Card]:
-    return list(itertools.islice(deal(seed, FAULTS, MOMENTS), count))
+    met: Counter[tuple[str, str]] = Counter()
+    dealt = []
+    for number in range(1, count + 1):
+        dealt.append(deal(seed, number, met, FAULTS, MOMENTS))
+        met[dealt[-1].fault, dealt[-1].moment] += 1
+    return dealt
 
 
 def test_the_same_seed_draws_the_same() -> None:
@@ -29,6 +33,12 @@ def test_each_fault_comes_at_each_moment_as_often_as_the_others() -> None:
 
 def test_no_fault_comes_again_before_all_have_come() -> None:
     assert {card.fault for card in cards("c", 3)} == set(FAULTS)
+
+
+def test_a_round_that_does_not_count_is_played_again() -> None:
+    met = Counter({("kill", "waiting"): 1, ("disk", "sending"): 1})
+    assert deal("a", 3, met, FAULTS, MOMENTS).fault == "power"
+    assert deal("a", 4, met, FAULTS, MOMENTS).fault == "power"
 
 
 def test_the_controller_dies_in_both_playbooks() -> None:

@@ -28,7 +28,9 @@ def test_inventory() -> None:
     store = everything["children"]["cyrus"]["children"]["store1"]
     assert store["vars"]["cyrus_store"] == "store1"
     assert store["vars"]["cyrus_master"] == "imap1"
-    assert store["hosts"] == {f"imap{n}": {"ansible_host": f"198.51.100.1{n}"} for n in (1, 2, 3)}
+    assert store["hosts"] == {
+        f"imap{n}": {"ansible_host": f"198.51.100.1{n}"} for n in (1, 2, 3, 4)
+    }
     assert list(everything["children"]["cyrus_mta"]["hosts"]) == ["mx1"]
     assert store["vars"]["cyrus_mta_transports"] == ["store1"]
     assert store["vars"]["cyrus_probe_recipient"] == "probe@lab.test"

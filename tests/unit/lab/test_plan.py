@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from ipaddress import IPv4Network
 
 import pytest
@@ -27,7 +28,8 @@ def test_addresses() -> None:
 
 
 def test_the_named_labs_do_not_overlap() -> None:
-    assert not plan.network_of("lab").overlaps(plan.network_of("lab2"))
+    networks = [plan.network_of(lab) for lab in ("lab", "lab2", "lab3")]
+    assert not any(one.overlaps(two) for one, two in itertools.combinations(networks, 2))
 
 
 def test_a_subnet_of_ones_own() -> None:
@@ -48,7 +50,7 @@ def test_lab_ids_that_make_no_interface_names(lab_id: str) -> None:
 
 def test_hosts_come_in_the_plans_order() -> None:
     assert plan.parse_hosts("mx1, imap2,imap1") == ["imap1", "imap2", "mx1"]
-    assert plan.parse_hosts(None) == list(plan.HOSTS)
+    assert plan.parse_hosts(None) == ["imap1", "imap2", "imap3", "mx1", "ns1"]
     with pytest.raises(LabError, match="no host imap9"):
         plan.parse_hosts("imap1,imap9")
 

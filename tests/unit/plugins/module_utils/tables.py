@@ -15,9 +15,10 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._session import Answ
 NONEXISTENT = "IMAP_MAILBOX_NONEXISTENT Mailbox does not exist"
 
 
-def record(uid: int, flags: str = "\\Seen") -> bytes:
+def record(uid: int, flags: str = "\\Seen", modseq: int = 1) -> bytes:
     return (
-        f"%(UID {uid} MODSEQ 1 LAST_UPDATED 1 FLAGS ({flags}) INTERNALDATE 1 SIZE 1 GUID a{uid})"
+        f"%(UID {uid} MODSEQ {modseq} LAST_UPDATED 1 FLAGS ({flags}) INTERNALDATE 1 SIZE 1"
+        f" GUID a{uid})"
     ).encode()
 
 

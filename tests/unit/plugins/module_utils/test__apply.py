@@ -11,11 +11,8 @@ from typing import Any, cast
 
 import pytest
 from ansible_collections.mailops.cyrus.plugins.module_utils import _dlist, _plan
-from ansible_collections.mailops.cyrus.plugins.module_utils._apply import (
-    Applier,
-    StepError,
-    grouped,
-)
+from ansible_collections.mailops.cyrus.plugins.module_utils._apply import Applier, grouped
+from ansible_collections.mailops.cyrus.plugins.module_utils._errors import StepError
 from ansible_collections.mailops.cyrus.plugins.module_utils._model import Mailbox, Message
 from ansible_collections.mailops.cyrus.plugins.module_utils._session import (
     Answer,
@@ -65,15 +62,23 @@ class Server:
     def restart(self) -> None:
         pass
 
+    def _meddle(self) -> None:
+        """A client is in between."""
+        if self.meddle:
+            self.meddle -= 1
+            for name in ("HIGHESTMODSEQ", "LAST_UID"):
+                self.head[name] = str(int(str(self.head[name])) + 1)
+
     def apply(self, *changes: tuple[str, _dlist.Value]) -> str | None:
         ((what, value),) = changes
         self.applied.append((what, value))
-        if what != "MAILBOX" or not isinstance(value, dict):
+        assert isinstance(value, dict)
+        if what == "RENAME":
+            self.head["MBOXNAME"] = value["NEWMBOXNAME"]
+            self._meddle()
+        if what != "MAILBOX":
             return None
-        if self.meddle:
-            self.meddle -= 1
-            self.head["HIGHESTMODSEQ"] = str(int(str(self.head["HIGHESTMODSEQ"])) + 1)
-            self.head["LAST_UID"] = str(int(str(self.head["LAST_UID"])) + 1)
+        self._meddle()
         if value["SINCE_MODSEQ"] != self.head["HIGHESTMODSEQ"]:
             return "IMAP_SYNC_CHANGED Changed since last sync"
         if not self.deaf:
@@ -155,6 +160,23 @@ def test_edits_of_one_mailbox_are_one_change(server: Server, applier: Applier) -
     assert server.records["1"]["ANNOTATIONS"][0]["VALUE"] == "note"
 
 
+def test_only_what_is_edited_is_taken_apart(
+    server: Server, applier: Applier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the time in which somebody may come in between does not grow with the mailbox."""
+    server.records.update({str(n): {"UID": str(n), "GUID": "g"} for n in range(10, 1000)})
+    parsed: list[bytes] = []
+    parse = _dlist.parse
+
+    def count(line: bytes) -> list[_dlist.Value]:
+        parsed.append(line)
+        return parse(line)
+
+    monkeypatch.setattr(_dlist, "parse", count)
+    applier.carry_out([_plan.Expunge("a", "user.a", "u1", 1, "g1")])
+    assert len(parsed) < 5
+
+
 def test_what_its_user_has_expunged_stays_away(server: Server, applier: Applier) -> None:
     server.records["1"]["FLAGS"] = ["\\Expunged"]
     applier.carry_out(
@@ -178,6 +200,14 @@ def test_mailbox_that_was_changed_is_not_deleted(server: Server, applier: Applie
     with pytest.raises(StepError, match="was changed meanwhile, so it is not deleted"):
         applier.carry_out([_plan.DeleteMailbox("a", "user.a", "u1", 9)])
     assert server.applied == []
+
+
+def test_mailbox_that_mail_came_to_is_there_again(server: Server, applier: Applier) -> None:
+    server.meddle = 1
+    with pytest.raises(StepError, match=r"mail came to user\.a meanwhile, so it is not deleted"):
+        applier.carry_out([_plan.DeleteMailbox("a", "user.a", "u1", 10)])
+    assert [what for what, _value in server.applied] == ["RENAME", "RENAME"]
+    assert server.head["MBOXNAME"] == "user.a"
 
 
 def test_deleted_mailbox_is_set_aside(server: Server, applier: Applier) -> None:

@@ -33,8 +33,7 @@ def lines(parts: list[list[Event]]) -> list[list[str]]:
 def quarantine(path: Path, *targets: Target) -> Quarantine:
     found = Quarantine(str(path / "quarantine.json"))
     for target in targets:
-        user = _events.owner(target)
-        found.hold(target, user, target.name, "it fails", "mend it", REPLICATOR, [], 0.0)
+        found.hold(target, "it fails", "mend it", REPLICATOR, [], 0.0)
     return found
 
 

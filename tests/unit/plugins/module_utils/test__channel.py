@@ -223,7 +223,7 @@ def test_quarantine(host: Host) -> None:
     registry = Quarantine(path_of("imap2"))
     target = Target("mailbox", "user.anna.Sent")
     events = [read("MAILBOX user.anna.Sent"), read("APPEND user.anna.Sent")]
-    registry.hold(target, "anna", "user.anna.Sent", "damaged", "drop it", "replicator", events, 1e9)
+    registry.hold(target, "damaged", "drop it", "replicator", events, 1e9)
     registry.save()
     channel = host.channel()
     assert channel["backlog"]["held"] == 2

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
-from ansible_collections.mailops.cyrus.plugins.module_utils import _check, _report
+from ansible_collections.mailops.cyrus.plugins.module_utils import _check, _look, _report
 from ansible_collections.mailops.cyrus.plugins.module_utils._check import Check, Findings, Side
 from ansible_collections.mailops.cyrus.plugins.module_utils._session import (
     Session,
@@ -291,6 +291,53 @@ def test_mailbox_that_never_rests_lags(lab: Lab) -> None:
     assert in_sync(findings) is None
 
 
+class Busy:
+    """A mailbox into which one message comes after the other, each with a MODSEQ of its own; the
+    replica has all but the last. A flag of the first one changes all the time."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.count = 5
+        self.lacking: set[int] = set()
+        self.stray: list[bytes] = []
+        self.deliver()
+
+    def deliver(self) -> None:
+        self.count += 1
+        self._have(self.lab.master, list(self._records(self.count).values()), self.count)
+        copied = [
+            one for uid, one in self._records(self.count - 1).items() if uid not in self.lacking
+        ]
+        self._have(self.lab.replica, [*copied, *self.stray], self.count - 1)
+        self.lab.clock.after(0.01, self.deliver)
+
+    def _records(self, count: int) -> dict[int, bytes]:
+        first = {1: record(1, "$x" if count % 2 else "", 10 + count)}
+        return first | {uid: record(uid, modseq=10 + uid) for uid in range(2, count + 1)}
+
+    def _have(self, server: Server, records: list[bytes], count: int) -> None:
+        server.add("user.ben", *records, LAST_UID=count, HIGHESTMODSEQ=10 + count)
+
+
+def test_mailbox_that_never_rests_and_is_followed(lab: Lab) -> None:
+    busy = Busy(lab)
+    assert in_sync(lab.check()) is True
+    assert busy.count < 60, "nobody waited for it to rest"
+
+
+def test_message_that_a_mailbox_lacks_which_never_rests(lab: Lab) -> None:
+    Busy(lab).lacking = {4}
+    findings = lab.check()
+    assert {(d.kind, d.uid) for d in [*findings.differences, *findings.lagging]} == {("message", 4)}
+    assert in_sync(findings) is not True
+
+
+def test_message_that_only_the_replica_of_a_busy_mailbox_has(lab: Lab) -> None:
+    Busy(lab).stray = [record(900, modseq=10)]
+    findings = lab.check()
+    assert ("message", 900) in {(d.kind, d.uid) for d in findings.differences}
+
+
 def test_no_log_to_look_into(lab: Lab) -> None:
     lab.log = None
     lab.replica.drop("user.ben")
@@ -499,7 +546,7 @@ def test_seen_of_a_mailbox_that_was_not_touched(lab: Lab) -> None:
 def test_shared_mailboxes_are_read_in_chunks(lab: Lab) -> None:
     for number in range(250):
         lab.both(f"shared.box{number:03}")
-    scopes = _check.scopes_of(lab.master.listing())
+    scopes = _look.scopes_of(lab.master.listing())
     assert [(scope.user, len(scope.names)) for scope in scopes] == [
         ("anna", 2),
         ("ben", 1),
@@ -535,7 +582,7 @@ def test_differences_of_a_mailbox_are_limited(lab: Lab, monkeypatch: pytest.Monk
 
 
 def test_differences_are_limited(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_check, "MAX_DIFFERENCES", 3)
+    monkeypatch.setattr(_look, "MAX_DIFFERENCES", 3)
     for number in range(10):
         lab.master.add(f"shared.box{number}")
     findings = lab.check()

@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mailops.cyrus.plugins.module_utils import _config, _cyrus_conf
-from ansible_collections.mailops.cyrus.plugins.module_utils._config import (
-    Configuration,
-    File,
-    Request,
+from ansible_collections.mailops.cyrus.plugins.module_utils import (
+    _config,
+    _configure,
+    _cyrus_conf,
+    _host_units,
+    _rendered,
 )
+from ansible_collections.mailops.cyrus.plugins.module_utils._config import Configuration, Request
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._install import Install
+from ansible_collections.mailops.cyrus.plugins.module_utils._rendered import File
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import Store
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -106,7 +109,7 @@ def test_hosts_allow_gets_and_loses_its_block(host: Path) -> None:
 
 def test_units_start_in_order_and_know_their_files(host: Path) -> None:
     made = configuration(host, "master")
-    units = _config.unit_files(made.plan, made.request)
+    units = _host_units.unit_files(made.plan, made.request)
     assert [unit["name"] for unit in units] == [
         "cyrus-guard.service",
         "cyrus-imapd.service",
@@ -122,29 +125,29 @@ def test_a_file_of_bytes_is_written_as_it_is(host: Path, monkeypatch: pytest.Mon
     data = b"\x00PK\r\n\r\xff\n"
     path = str(host / "library.pyz")
     described = {"path": path, "content": base64.b64encode(data).decode(), "encoding": "base64"}
-    file = _config._given({**described, "executable": False})
-    shown = _config._diff(file, _config._read(file))
+    file = _configure._given({**described, "executable": False})
+    shown = _rendered.diff(file, _rendered.read(file))
     assert (shown["before"], shown["after"]) == (
         "",
         f"SHA-256 {hashlib.sha256(data).hexdigest()}\n",
     )
-    monkeypatch.setattr(_config, "_owner", lambda file: (file.mode, os.getuid(), os.getgid()))
-    _config._put(file)
+    monkeypatch.setattr(_rendered, "_owner", lambda file: (file.mode, os.getuid(), os.getgid()))
+    _rendered.put(file)
     assert (host / "library.pyz").read_bytes() == data
-    assert _config._read(file) == file.text
+    assert _rendered.read(file) == file.text
     with pytest.raises(ReplicationError, match="is no Base64"):
-        _config._given({**described, "content": "a", "executable": False})
+        _configure._given({**described, "content": "a", "executable": False})
 
 
 def test_a_program_is_executable() -> None:
     described = {"path": "/p", "content": "#!/bin/sh\n", "encoding": "text"}
-    modes = [_config._given({**described, "executable": x}).mode for x in (False, True)]
+    modes = [_configure._given({**described, "executable": x}).mode for x in (False, True)]
     assert modes == [0o644, 0o755]
 
 
 def test_a_difference_shows_no_secret() -> None:
     text = "sync_password: geheim\nsasl_ldapdb_pw: geheim\nservername: imap1\n"
-    shown = _config._diff(File("/etc/imapd.conf", text, site=True), "ldap_password: geheim\n")
+    shown = _rendered.diff(File("/etc/imapd.conf", text, site=True), "ldap_password: geheim\n")
     assert "geheim" not in str(shown)
     assert "servername: imap1" in shown["after"]
-    assert _config._diff(File("/x", "geheim", secret=True), "")["after"] == "(secret)\n"
+    assert _rendered.diff(File("/x", "geheim", secret=True), "")["after"] == "(secret)\n"

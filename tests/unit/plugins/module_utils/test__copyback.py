@@ -70,10 +70,10 @@ def test_old_master_that_may_still_change_is_refused(
 def test_one_at_a_time(tmp_path: Path) -> None:
     folder = str(tmp_path / "4")
     with (
-        _copyback._alone(folder),
+        _copyback._turn(folder),
         pytest.raises(ReplicationError, match="another copy-back"),
-        _copyback._alone(folder),
+        _copyback._turn(folder),
     ):
         pass
-    with _copyback._alone(folder):
+    with _copyback._turn(folder):
         pass

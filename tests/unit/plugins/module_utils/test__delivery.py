@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailops.cyrus.plugins.module_utils import _delivery, _state
-from ansible_collections.mailops.cyrus.plugins.module_utils._delivery import Change, Hold
+from ansible_collections.mailops.cyrus.plugins.module_utils import _delivery, _holds, _state
+from ansible_collections.mailops.cyrus.plugins.module_utils._delivery import Change
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+from ansible_collections.mailops.cyrus.plugins.module_utils._holds import Hold
 
 
 class Server:
@@ -64,12 +65,12 @@ class Server:
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
-    monkeypatch.setattr(_delivery, "NOTES_DIR", str(tmp_path / "mta"))
+    monkeypatch.setattr(_holds, "NOTES_DIR", str(tmp_path / "mta"))
     return Server(tmp_path / "conf")
 
 
 def wish(store: str = "one", by: str = "administrator") -> Hold:
-    return _delivery.wish(store, "postfix", [], ["lmtp"], by)
+    return _holds.wish(store, "postfix", [], ["lmtp"], by)
 
 
 def hold(
@@ -85,7 +86,7 @@ def release(
 
 
 def phases() -> dict[str, str]:
-    return {one.store: one.phase for one in _delivery.noted("postfix")}
+    return {one.store: one.phase for one in _holds.noted("postfix")}
 
 
 def test_there_and_back(server: Server) -> None:
@@ -131,7 +132,7 @@ def test_killed(server: Server, monkeypatch: pytest.MonkeyPatch, point: str) -> 
     assert phases() == {"one": "holding"}
     assert hold(server).held is True
     # Who handed the mail over before is not forgotten.
-    assert _delivery.noted("postfix")[0].agents == ("lmtp",)
+    assert _holds.noted("postfix")[0].agents == ("lmtp",)
     with monkeypatch.context() as patch:
         patch.setattr(_delivery, "reach", killed(point))
         with pytest.raises(KeyboardInterrupt):
@@ -171,7 +172,7 @@ def test_whose_hold_it_is(server: Server, first: str, then: str, owned: tuple[st
     done = hold(server, by=then)
     changes = ["take over the hold of switchover"] if owned[1] != "at 1" else []
     assert (done.by, done.done, foreseen.done) == (owned[0], changes, changes)
-    assert _delivery.noted("postfix")[0].agents == ("lmtp",)
+    assert _holds.noted("postfix")[0].agents == ("lmtp",)
     assert owner(server)[0] == owned[0]
     assert release(server).by is None
     assert owner(server) == (None, None)
@@ -183,7 +184,7 @@ def test_only_an_administrator_releases_what_another_holds(server: Server) -> No
     for check in (True, False):
         with pytest.raises(ReplicationError, match="held by administrator since at 1: release"):
             release(server, check=check, by="switchover")
-    other = _delivery.wish("one", "postfix", [], ["smtp"], "switchover")
+    other = _holds.wish("one", "postfix", [], ["smtp"], "switchover")
     with pytest.raises(ReplicationError, match="held by administrator since at 1: release"):
         _delivery.hold(server, other, False, 1)
     assert (server.path.read_text(), phases()) == ("held one\nsite\n", {"one": "held"})
@@ -215,7 +216,7 @@ def test_what_was_cut_off_has_an_owner(
 
 def test_a_note_without_an_owner_is_an_administrator_s(server: Server) -> None:
     hold(server, by="switchover")
-    note = Path(_delivery.NOTES_DIR, "one.json")
+    note = Path(_holds.NOTES_DIR, "one.json")
     values = json.loads(note.read_text())
     assert values.pop("by") == "switchover"
     note.write_text(json.dumps(values))
@@ -242,17 +243,17 @@ def test_a_hold_without_effect_is_no_hold(server: Server) -> None:
 
 def test_refusals(server: Server) -> None:
     with pytest.raises(ReplicationError, match="unknown"):
-        _delivery.hold(server, _delivery.wish("one", "postfix", [], ["unknown"]), False, 1)
+        _delivery.hold(server, _holds.wish("one", "postfix", [], ["unknown"]), False, 1)
     for names in (("a b", "x"), ("one", "a/b")):
         with pytest.raises(ReplicationError, match="is no name of a"):
-            _delivery.wish(names[0], "postfix", [], [names[1]])
+            _holds.wish(names[0], "postfix", [], [names[1]])
 
 
 def test_another_driver_and_a_damaged_note(server: Server) -> None:
     hold(server)
     with pytest.raises(ReplicationError, match="held in postfix on this host, not in exim"):
-        _delivery.noted("exim")
-    Path(_delivery.NOTES_DIR, "one.json").write_text("{")
+        _holds.noted("exim")
+    Path(_holds.NOTES_DIR, "one.json").write_text("{")
     with pytest.raises(ReplicationError, match="can't be read"):
         hold(server)
     found = _delivery.look(server, wish())

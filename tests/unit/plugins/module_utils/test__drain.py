@@ -250,7 +250,7 @@ def hold(mailbox: str) -> None:
     registry = Quarantine(path_of("imap2"))
     events = [read(f"MAILBOX {mailbox}")]
     target = Target("mailbox", mailbox)
-    registry.hold(target, "anna", mailbox, "damaged", None, "replicator", events, 1.0)
+    registry.hold(target, "damaged", None, "replicator", events, 1.0)
     registry.save()
 
 

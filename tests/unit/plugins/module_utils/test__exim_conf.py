@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.mailops.cyrus.plugins.module_utils import _exim_conf
-from ansible_collections.mailops.cyrus.plugins.module_utils._delivery import Hold
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+from ansible_collections.mailops.cyrus.plugins.module_utils._holds import Hold
 
 HELD = Hold("one", "exim", domains=("a.example.com", "b.example.com"))
 OTHER = Hold("two", "exim", domains=("c.example.com",))

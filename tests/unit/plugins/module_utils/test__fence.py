@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,8 +103,21 @@ def test_nobody_but_an_administrator_takes_back_what_another_has_done() -> None:
     _fencing.refuse_release(master, FENCE, "administrator", False)
     with pytest.raises(ReplicationError, match="a is fenced by switchover since"):
         _fencing.refuse_release(master, FENCE, "guard", False)
+    _fencing.refuse_release(master, FENCE, "switchover", False, 3)
+    with pytest.raises(ReplicationError, match="master in epoch 3, and not in epoch 2 any more"):
+        _fencing.refuse_release(master, FENCE, "switchover", False, 2)
     with pytest.raises(ReplicationError, match="superseded by b in epoch 3"):
         _fencing.refuse_release(record("fenced"), None, "administrator", True)
+
+
+def test_what_a_failover_has_begun_at_a_superseded_host_is_taken_back() -> None:
+    begun = replace(FENCE, by="failover")
+    for by in ("failover", "administrator"):
+        _fencing.refuse_release(record("fenced"), begun, by, False, 3)
+    with pytest.raises(ReplicationError, match="a is fenced by failover since"):
+        _fencing.refuse_release(record("fenced"), begun, "switchover", False)
+    with pytest.raises(ReplicationError, match="superseded by b in epoch 3"):
+        _fencing.refuse_release(record("fenced"), replace(FENCE, by="guard"), "guard", False)
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from ansible_collections.mailops.cyrus.plugins.module_utils import (
     _address,
     _answering,
     _clearance,
-    _config,
     _fence,
     _fencing,
     _guard_state,
+    _host_units,
     _peers,
     _posture,
     _role,
@@ -66,7 +66,7 @@ class Host:
         monkeypatch.setattr(_fencing, "settle", self._settle)
         monkeypatch.setattr(_fencing, "release", self._release)
         monkeypatch.setattr(_posture, "configuration", self._configuration)
-        monkeypatch.setattr(_config, "unit_files", lambda *given: [])
+        monkeypatch.setattr(_host_units, "unit_files", lambda *given: [])
         monkeypatch.setattr(_units, "end_stale", lambda *given: self.note("units"))
         monkeypatch.setattr(_units, "begin", lambda names: self.note("links"))
         monkeypatch.setattr(_units, "stop", lambda names: self.note("stop"))

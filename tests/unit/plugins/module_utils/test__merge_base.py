@@ -31,6 +31,7 @@ def test_the_master_of_the_epoch_keeps_it() -> None:
         (ORDER, replace(MASTER, epoch=3), "is master in epoch 3"),
         (ORDER, replace(MASTER, role="replica", master="imap3"), "is replica in epoch 4"),
         (replace(ORDER, old="imap2"), MASTER, "does not leave itself behind"),
+        (replace(ORDER, others=("imap3", "imap2")), MASTER, "does not leave itself behind"),
     ],
 )
 def test_nobody_else_does(order: Order, record: Record, said: str) -> None:

@@ -25,6 +25,7 @@ from ansible_collections.mailops.cyrus.plugins.module_utils import (
 )
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._fence import Fence
+from ansible_collections.mailops.cyrus.plugins.module_utils._move import Move
 from ansible_collections.mailops.cyrus.plugins.module_utils._proc import Process, Sockets
 from ansible_collections.mailops.cyrus.plugins.module_utils._role import Record
 
@@ -35,15 +36,34 @@ FENCE = Fence(SINCE, "switchover", "to b")
 CYRUS = "0::/system.slice/cyrus-imapd.service\n"
 
 
+def refuse(
+    wanted: Record,
+    before: Record | None,
+    fence: Fence | None,
+    reason: str = "",
+    rejoin: bool = False,
+    superseded: bool = False,
+) -> None:
+    _move.refuse(Move(wanted, reason, rejoin=rejoin, superseded=superseded), before, fence)
+
+
 def test_change_that_is_due() -> None:
-    _move.refuse(replace(REPLICA, epoch=4), MASTER, FENCE)
-    _move.refuse(replace(MASTER, epoch=4), REPLICA, None)
-    _move.refuse(replace(REPLICA, master="c", epoch=4), REPLICA, None)
-    _move.refuse(Record("s", "a", "fenced", "b", 4, SINCE), MASTER, None)
+    refuse(replace(REPLICA, epoch=4), MASTER, FENCE)
+    refuse(replace(MASTER, epoch=4), REPLICA, None)
+    refuse(replace(REPLICA, master="c", epoch=4), REPLICA, None)
+    refuse(Record("s", "a", "fenced", "b", 4, SINCE), MASTER, None)
 
 
 def test_a_failover_moves_under_its_own_fence() -> None:
-    _move.refuse(replace(MASTER, epoch=4), REPLICA, replace(FENCE, by="failover"))
+    fence = replace(FENCE, by="failover")
+    refuse(replace(MASTER, epoch=4), REPLICA, fence, "failover")
+    with pytest.raises(ReplicationError, match="is not fenced any more: run failover again"):
+        refuse(replace(MASTER, epoch=4), REPLICA, None, "failover")
+
+
+def test_a_switchover_does_not_take_the_role_of_whom_a_failover_gives_up() -> None:
+    with pytest.raises(ReplicationError, match="is fenced by failover since"):
+        refuse(replace(REPLICA, epoch=4), MASTER, replace(FENCE, by="failover"), "switchover")
 
 
 SUPERSEDED = Record("s", "a", "fenced", "b", 3, SINCE)
@@ -51,9 +71,9 @@ SUPERSEDED = Record("s", "a", "fenced", "b", 3, SINCE)
 
 @pytest.mark.parametrize("wanted", [REPLICA, replace(REPLICA, master="c", epoch=4)])
 def test_superseded_host_comes_back_as_a_replica(wanted: Record) -> None:
-    _move.refuse(wanted, SUPERSEDED, None, rejoin=True)
+    refuse(wanted, SUPERSEDED, None, rejoin=True)
     with pytest.raises(ReplicationError):
-        _move.refuse(wanted, SUPERSEDED, None)
+        refuse(wanted, SUPERSEDED, None)
 
 
 @pytest.mark.parametrize(
@@ -67,11 +87,22 @@ def test_superseded_host_comes_back_as_a_replica(wanted: Record) -> None:
 )
 def test_superseded_host_comes_back_as_nothing_else(wanted: Record) -> None:
     with pytest.raises(ReplicationError):
-        _move.refuse(wanted, SUPERSEDED, None, rejoin=True)
+        refuse(wanted, SUPERSEDED, None, rejoin=True)
+
+
+def test_superseded_host_takes_over_where_that_is_allowed() -> None:
+    refuse(replace(MASTER, epoch=4), SUPERSEDED, None, superseded=True)
+    for wanted in (replace(MASTER, epoch=3), replace(REPLICA, master="c", epoch=4)):
+        with pytest.raises(ReplicationError):
+            refuse(wanted, SUPERSEDED, None, superseded=True)
+
+
+def test_superseded_host_gets_to_know_of_a_later_master() -> None:
+    refuse(replace(SUPERSEDED, master="c", epoch=4), SUPERSEDED, None)
 
 
 def test_same_again_is_no_change() -> None:
-    _move.refuse(replace(MASTER, since=""), MASTER, FENCE)
+    refuse(replace(MASTER, since=""), MASTER, FENCE)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +121,7 @@ def test_change_that_is_refused(
     wanted: Record, before: Record | None, fence: Fence | None, said: str
 ) -> None:
     with pytest.raises(ReplicationError, match=said):
-        _move.refuse(wanted, before, fence)
+        refuse(wanted, before, fence)
 
 
 @pytest.mark.parametrize(

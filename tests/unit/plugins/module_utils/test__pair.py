@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.mailops.cyrus.plugins.module_utils import _endpoints, _pair, _report
-from ansible_collections.mailops.cyrus.plugins.module_utils._check import Findings, Unknown
+from ansible_collections.mailops.cyrus.plugins.module_utils._check import Findings
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._install import Install, MailboxEntry
+from ansible_collections.mailops.cyrus.plugins.module_utils._look import Unknown
 from ansible_collections.mailops.cyrus.plugins.module_utils._parity import Difference, Tally
 from ansible_collections.mailops.cyrus.plugins.module_utils._report import Subject
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import Store

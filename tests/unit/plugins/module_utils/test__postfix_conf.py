@@ -10,8 +10,8 @@ import re
 
 import pytest
 from ansible_collections.mailops.cyrus.plugins.module_utils import _postfix_conf
-from ansible_collections.mailops.cyrus.plugins.module_utils._delivery import Hold
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
+from ansible_collections.mailops.cyrus.plugins.module_utils._holds import Hold
 
 MAIN = """\
 # of the site

@@ -46,8 +46,7 @@ def hold(
     reason: str = "no space",
     now: float = NOW,
 ) -> None:
-    mailbox = target.name if target.scope == "mailbox" else None
-    registry.hold(target, "anna", mailbox, reason, "make room", by, events(*lines), now)
+    registry.hold(target, reason, "make room", by, events(*lines), now)
 
 
 def entry(registry: Quarantine, target: Target = SENT) -> Entry:
@@ -158,7 +157,7 @@ def test_what_fails_again_in_a_batch_keeps_its_history(registry: Quarantine) -> 
 def test_the_longest_due_is_the_first_to_be_tried(registry: Quarantine) -> None:
     hold(registry)
     other = Target("mailbox", "user.zoe")
-    registry.hold(other, "zoe", other.name, "no space", None, "replicator", [], NOW - 20)
+    registry.hold(other, "no space", None, "replicator", [], NOW - 20)
     assert [entry.target for entry in registry.due(NOW + 60)] == [other, SENT]
 
 

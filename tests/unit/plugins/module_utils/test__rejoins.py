@@ -13,8 +13,9 @@ from ansible_collections.mailops.cyrus.plugins.module_utils import _cyrus_conf, 
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._rejoins import Rejoin
 
-FOURTH = Rejoin(4, "imap1", "/x/4/base.gz", "2026-01-01T00:00:00Z")
-FIFTH = Rejoin(5, "imap2", "/x/5/base.gz", "2026-01-02T00:00:00Z")
+SINCE = "2026-01-01T00:00:00Z"
+FOURTH = Rejoin(4, "imap1", _rejoins.base_of(4), SINCE)
+FIFTH, BESIDE = (Rejoin(5, old, _rejoins.base_of(5), SINCE) for old in ("imap2", "imap3"))
 
 
 @pytest.fixture(autouse=True)
@@ -26,13 +27,18 @@ def path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_several_may_be_awaited(path: Path) -> None:
     assert not _rejoins.pending()
-    for entry in (FIFTH, FOURTH, FIFTH):
-        _rejoins.add(entry)
+    _rejoins.add(5, ["imap3", "imap2"], SINCE)
+    _rejoins.add(4, ["imap1"], SINCE)
+    _rejoins.add(5, ["imap2"], "later")
+    assert _rejoins.read() == [FOURTH, FIFTH, BESIDE]
+    assert _rejoins.awaited(5) == ["imap2", "imap3"]
+    _rejoins.remove(5, "imap3")
+    _rejoins.remove(5, "imap1")
     assert _rejoins.read() == [FOURTH, FIFTH]
-    _rejoins.remove(5)
+    _rejoins.remove(5, "imap2")
     assert (_rejoins.read(), _rejoins.pending()) == ([FOURTH], True)
-    _rejoins.remove(4)
-    _rejoins.remove(4)
+    _rejoins.remove(4, "imap1")
+    _rejoins.remove(4, "imap1")
     assert (_rejoins.read(), _rejoins.pending(), path.exists()) == ([], False, False)
 
 
@@ -41,7 +47,7 @@ def test_what_can_t_be_read_is_awaited_all_the_same(path: Path, text: str) -> No
     path.write_text(text)
     assert _rejoins.pending()
     with pytest.raises(ReplicationError, match="restore it"):
-        _rejoins.add(FOURTH)
+        _rejoins.add(4, ["imap1"], SINCE)
 
 
 def test_nothing_is_expired_meanwhile() -> None:

@@ -147,7 +147,8 @@ def test_what_is_not_archived_is_neither_brought_nor_taken_away(tmp_path: Path) 
     box = head("user.a", "u1")
     ours = Save("a", "user.a", "u1", "default", NEW, unread, "")
     steps: tuple[Step, ...] = (
-        DeleteMailbox("a", "user.a", "u1", 1),
+        DeleteMailbox("a", "user.a.F", "u1", 1),
+        DeleteMailbox("a", "user.a", "u0", 1),
         AddMessages("a", "user.a", "u1", box, (LONE, unread)),
         AddMessages("a", "user.a", "u2", box, (unread,)),
         Expunge("a", "user.a", "u1", 8, unread.guid),

@@ -43,6 +43,14 @@ def test_fenced_host_is_left_alone() -> None:
     assert "b is fenced" in _role.stale(known, _role.decide("s", known, "a"), {})[0]
 
 
+def test_host_that_has_missed_a_failover_is_left_alone() -> None:
+    known = {"a": record("a", "a", 3), "b": record("b", "a", 3), "c": record("c", "d", 2)}
+    decision = _role.decide("s", known, "a")
+    assert _role.stale(known, decision, {}) == []
+    (reason,) = _role.stale(known, decision, {}, {"b", "c"})
+    assert reason.startswith("c has missed that a is master in epoch 3")
+
+
 @pytest.mark.parametrize(
     ("known", "said"),
     [
@@ -113,3 +121,13 @@ def test_host_that_somebody_has_fenced_is_left_alone() -> None:
         "a is fenced by switchover since 2026-01-01T00:00:00Z (to b): run switchover again, or "
         "release it with the module fence, state=absent"
     ]
+
+
+def test_what_a_host_was_before_is_told_by_its_history(tmp_path: Path) -> None:
+    path = str(tmp_path / "history.jsonl")
+    assert _role.role_before(5, path) is None
+    for role, epoch in (("master", 1), ("fenced", 3), ("master", 5)):
+        _role.append_history({"what": "x", "role": role, "epoch": epoch}, path)
+    _role.append_history({"what": "failover", "epoch": 3, "seconds": {}}, path)
+    assert _role.role_before(5, path) == "fenced"
+    assert _role.role_before(3, path) == "master"

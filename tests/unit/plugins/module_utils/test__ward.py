@@ -117,7 +117,7 @@ def test_a_try_that_works_releases_and_has_all_of_the_user_looked_at(world: Worl
 
 
 def test_what_an_administrator_lets_go_is_tried_like_any_other(world: World) -> None:
-    world.quarantine.hold(SENT, "ann", SENT.name, "moves", None, ADMINISTRATOR, [], 0.0)
+    world.quarantine.hold(SENT, "moves", None, ADMINISTRATOR, [], 0.0)
     world.unproven = {SENT: "still late"}
     assert world.ward.release(cast(Batch, world), world.quarantine.entries()[0])
     (entry,) = Quarantine(world.path).entries()
@@ -128,9 +128,10 @@ def test_what_an_administrator_lets_go_is_tried_like_any_other(world: World) -> 
 def test_what_an_administrator_holds_during_a_try_stays(world: World) -> None:
     world.blame(SENT)
     world.meanwhile = lambda: world.quarantine.hold(
-        SENT, "ann", SENT.name, "legal hold", None, ADMINISTRATOR, [], 0.0
+        SENT, "legal hold", None, ADMINISTRATOR, [], 0.0
     )
-    world.ward.retry(cast(Batch, world), world.quarantine.entries()[0])
+    tried = world.ward.retry(cast(Batch, world), world.quarantine.entries()[0])
+    assert tried == ("legal hold", None)
     (entry,) = world.quarantine.entries()
     assert (entry.by, entry.reason) == (ADMINISTRATOR, "legal hold")
 

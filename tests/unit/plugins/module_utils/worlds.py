@@ -109,6 +109,8 @@ class World:
     def delete(self, name: str) -> None:
         box = self.box(name)
         self.holding.deleted[box.head.uniqueid] = f"DELETED.{name}.5f3a9c12"
+        highest = box.head.highestmodseq + 1
+        self.holding.ended[box.head.uniqueid] = (highest, highest)
         del self.holding.boxes[box.head.uniqueid]
 
     def lose(self, name: str) -> None:

@@ -74,6 +74,13 @@ def plan(site: Vars, old: str = "", **options: Any) -> dict[str, Any]:
     return dict(_rejoin.plan(site, HOSTS, old, {**OPTIONS, **options}))
 
 
+def test_two_masters_of_one_epoch_are_told_of(site: Vars) -> None:
+    became(site, "imap1", record("imap1", "replica", "imap3"))
+    for old in ("", "imap1"):
+        (reason,) = plan(site, old)["reasons"]
+        assert "imap2 and imap3 as master of epoch 2" in reason
+
+
 def became(site: Vars, host: str, told: dict[str, Any]) -> None:
     site[host]["cyrus_server"]["record"] = told
     site[host]["cyrus_readiness"]["record"] = told
@@ -99,6 +106,17 @@ def test_how_far_it_is(site: Vars) -> None:
     site["imap2"]["cyrus_pending"]["marks"] = []
     for old in ("", "imap1"):
         assert (plan(site, old)["stage"], plan(site, old)["reasons"]) == ("done", [])
+
+
+@pytest.mark.parametrize("what", ["server", "pending"])
+def test_silence_of_the_master_does_not_mean_that_nobody_has_to_come_back(
+    site: Vars, what: str
+) -> None:
+    became(site, "imap1", record("imap1", "replica"))
+    site["imap2"]["cyrus_pending"]["marks"] = []
+    site["imap2"][f"cyrus_{what}"] = {"failed": True, "msg": "it is torn"}
+    (reason,) = plan(site)["reasons"]
+    assert "it is torn" in reason
 
 
 def test_what_was_set_aside_in_another_epoch_does_not_count(site: Vars) -> None:
@@ -156,8 +174,26 @@ def test_one_that_was_superseded_twice(site: Vars) -> None:
     for host, role in (("imap1", "replica"), ("imap2", "fenced"), ("imap3", "master")):
         became(site, host, record(host, role, "imap3", 3))
     became(site, "imap1", record("imap1", "fenced"))
-    (reason,) = [one for one in plan(site, "imap1")["reasons"] if "superseded" in one]
-    assert reason.endswith("bring imap2 back first")
+    marks = [{"epoch": 3, "old": old, "base": "/b", "since": "x"} for old in ("imap1", "imap2")]
+    site["imap3"]["cyrus_pending"]["marks"] = marks
+    (reason,) = plan(site, "imap1")["reasons"]
+    assert reason.endswith("bring imap2 back first, -e cyrus_old=imap2")
+    site["imap3"]["cyrus_pending"]["marks"] = marks[:1]
+    became(site, "imap2", record("imap2", "replica", "imap3", 3))
+    found = plan(site)
+    assert (found["old"], found["reasons"], found["missed"]) == ("imap1", [], True)
+
+
+def test_a_replica_that_has_missed_a_failover(site: Vars) -> None:
+    site["imap2"]["cyrus_pending"]["marks"][0]["old"] = "imap3"
+    became(site, "imap1", record("imap1", "replica"))
+    became(site, "imap3", record("imap3", "replica", "imap1", 1))
+    found = plan(site)
+    assert (found["old"], found["stage"], found["missed"]) == ("imap3", "start", True)
+    assert found["reasons"] == []
+    site["imap2"]["cyrus_pending"]["marks"] = []
+    assert plan(site)["stage"] == "done"
+    assert "imap2 has no merge base of epoch 2 for imap3" in plan(site, "imap3")["reasons"][0]
 
 
 def test_several_have_to_be_told_apart(site: Vars) -> None:
@@ -203,6 +239,9 @@ def test_a_store_in_which_all_is_well(site: Vars) -> None:
 def test_lines_name_every_reason(site: Vars) -> None:
     assert _rejoin.lines(plan(site)) == [
         "store store1: imap1 comes back to imap2, epoch 2; the rejoin begins"
+    ]
+    assert _rejoin.lines(plan(site), check=True) == [
+        "store store1: imap1 would come back to imap2, epoch 2; the rejoin would begin"
     ]
     site["imap2"]["cyrus_pending"]["marks"] = []
     assert _rejoin.lines(plan(site))[1].startswith("  ! imap2 has no merge base")

@@ -464,7 +464,7 @@ def test_lines_of_status() -> None:
         "  imap2  replica  3      2026-11-01T10:00:00Z  3.6.1",
         "  imap3  replica  3      2026-11-01T10:00:00Z  3.6.1",
         "  channel  state    link    waiting  lag      held  quarantine  last parity",
-        "  imap2    running  ok      2        4.5 s    12    1           never",
+        "  imap2    running  ok      2        4.5 s    12    1           none in epoch 3",
         "  imap3    failed   BROKEN  -        unknown  -     0           "
         "NO (summary, 2026-11-01T10:00:00Z)",
         "  ! channel imap3: imap3: its certificate is not accepted",
@@ -536,7 +536,14 @@ def test_why_a_channel_is_away_or_in_doubt() -> None:
 
 def test_quarantine_that_is_not_known() -> None:
     row = shown_of(quarantine=None, backlog=backlog(0) | {"held": None}, reason="it is damaged")
-    assert row[0].split()[-3:] == ["-", "unknown", "never"]
+    assert row[0].split()[-6:] == ["-", "unknown", "none", "in", "epoch", "3"]
+
+
+def test_a_comparison_of_an_earlier_epoch_is_told_as_that() -> None:
+    last = {"in_sync": True, "level": "summary", "started": "2026-11-01T09:00:00Z", "epoch": 2}
+    told = "yes (summary, 2026-11-01T09:00:00Z)"
+    assert shown_of(parity=last)[0].endswith(f"  none in epoch 3, in epoch 2 {told}")
+    assert shown_of(parity={**last, "epoch": 3})[0].endswith(f"  {told}")
 
 
 def test_report_lists_the_quarantine_of_all_channels() -> None:

@@ -88,7 +88,9 @@ OPTIONS: dict[str, Any] = {
     "free_percent": 5,
     "accepted": [],
     "mtas": ["mx1"],
+    "other_mtas": [],
     "traffic": [],
+    "points": ["vip: 192.0.2.50/24 is on imap2"],
 }
 HOSTS = ["imap1", "imap2", "imap3"]
 
@@ -121,6 +123,9 @@ MASTER = "imap1.cyrus_channels.channels.0"
     ("path", "value", "said"),
     [
         ("imap3.cyrus_server", {"unreachable": True, "msg": "no route"}, "imap3 can't be reached"),
+        ("mx1.cyrus_login", {"failed": True, "msg": "no"}, "mx1 can't log in as clients do: no ("),
+        ("imap2.cyrus_server.record.role", "fenced", "imap2 was superseded and is fenced"),
+        ("imap1.cyrus_channels.channels", [], "imap1 says nothing of a channel to imap2"),
         ("imap2.cyrus_server.record", None, "imap2 has no role record"),
         ("imap3.cyrus_server.record", record("imap3", epoch=2), "in epoch"),
         ("imap2.cyrus_readiness", {"failed": True, "msg": "x"}, "imap2 did not say"),
@@ -173,6 +178,14 @@ def test_each_thing_that_is_wrong_is_a_reason(site: Vars, path: str, value: Any,
     assert any(said in reason for reason in plan(site)["reasons"]), plan(site)["reasons"]
 
 
+def test_delivery_hosts_without_a_driver_have_to_be_there(site: Vars) -> None:
+    site["mx1"]["cyrus_mta_ping"] = {"ping": "pong"}
+    assert plan(site, mtas=[], other_mtas=["mx1"])["reasons"] == []
+    site["mx1"]["cyrus_mta_ping"] = {"unreachable": True, "msg": "no route"}
+    found = plan(site, mtas=[], other_mtas=["mx1"])["reasons"]
+    assert found == ["mx1 of cyrus_mta can't be reached: no route"]
+
+
 def test_an_unknown_certificate_is_a_reason_and_none_is_not(site: Vars) -> None:
     put(site, "imap2.cyrus_readiness.certificate", None)
     assert plan(site)["reasons"] == []
@@ -192,9 +205,17 @@ def test_two_masters_are_refused(site: Vars) -> None:
     assert "both have the role of master" in plan(site)["reasons"][0]
 
 
+def test_a_lost_master_that_is_awaited_still(site: Vars) -> None:
+    put(site, "imap1.cyrus_server.awaited", [{"old": "imap0", "epoch": 1}])
+    (reason,) = plan(site)["reasons"]
+    assert "imap1 awaits imap0 since a failover" in reason
+
+
 def test_what_is_accepted_by_name_is_no_reason(site: Vars) -> None:
     put(site, f"{MASTER}.quarantine", [{"scope": "mailbox", "name": "user.anna"}])
     assert plan(site, accepted=["user.anna"])["reasons"] == []
+    assert plan(site, accepted="user.anna")["reasons"] == []
+    assert plan(site, accepted="xuser.annax")["reasons"]
 
 
 @pytest.mark.parametrize(
@@ -231,6 +252,9 @@ def test_a_comparison_that_finds_a_difference_is_a_reason(site: Vars) -> None:
     assert plan(site, compared=[{"item": "imap2", "report": report}])["reasons"] == []
     silent = plan(site, compared=[{"item": "imap2", "msg": "gone"}])
     assert "could not be compared: gone" in silent["reasons"][0]
+    assert plan(site, compared=[])["reasons"] == [
+        "channel imap2 was not compared: run switchover again"
+    ]
 
 
 def test_a_run_that_died_behind_the_fence_is_gone_on_with(site: Vars) -> None:
@@ -318,7 +342,37 @@ def test_a_host_that_the_inventory_forgets_is_named(site: Vars) -> None:
 def test_the_first_master_needs_no_change(site: Vars) -> None:
     found = plan(site, "imap1")
     assert (found["stage"], found["reasons"]) == ("done", [])
-    assert _switchover.lines(found) == ["store store1: imap1 is master, epoch 1"]
+    assert _switchover.lines(found) == [
+        "imap1 is master of store store1 already, epoch 1: nothing to do"
+    ]
+
+
+def test_what_would_be_done_is_not_told_as_if_it_were(site: Vars) -> None:
+    found = plan(site)
+    lines = _switchover.lines(found)
+    assert lines[0].endswith("goes from imap1 to imap2, epoch 2; the switchover begins")
+    assert "  vip: 192.0.2.50/24 is on imap2" in lines
+    first = _switchover.lines(found, check=True)[0]
+    assert first.endswith("would go from imap1 to imap2, epoch 2; the switchover would begin")
+    put(site, "imap1.cyrus_readiness.fence", FENCE)
+    put(site, "imap1.cyrus_readiness.cleared", True)
+    assert _switchover.lines(plan(site), check=True)[0].endswith("the switchover would go on")
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ([{"name": "sasldb", "accounts": ["anna", "ben", "zoe"]}], "imap2 has the same accounts"),
+        ([{"name": "sasldb", "accounts": ["zoe"]}], "imap2 lacks anna, ben"),
+        ([], "imap2 lacks anna, ben"),
+        ([{"name": "sasldb", "accounts": None}], "has the same accounts is not known"),
+    ],
+)
+def test_whose_accounts_were_not_carried_over(site: Vars, there: list[Any], said: str) -> None:
+    ours = {"name": "sasldb", "path": "/etc/sasldb2", "advice": "not replicated"}
+    put(site, "imap1.cyrus_readiness.databases", [{**ours, "accounts": ["anna", "ben"]}])
+    put(site, "imap2.cyrus_readiness.databases", there)
+    assert said in _switchover.report(site, plan(site), [], [])[-1]
 
 
 def test_troubles_are_told_for_the_store() -> None:

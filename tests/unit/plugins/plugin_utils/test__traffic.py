@@ -104,3 +104,20 @@ def test_what_ran_once_is_told_once() -> None:
     result = {"cyrus_traffic_result": {"msg": "it is refused"}}
     hostvars: dict[str, Entry] = {"imap1": result, "imap2": result}
     assert _traffic.failures(hostvars, hostvars, "dns") == ["dns: it is refused"]
+
+
+def test_what_is_pointed_where() -> None:
+    transport = {
+        "driver": "postfix_transport",
+        "hosts": "mx1",
+        "keys": ["example.org"],
+        "nexthop": "lmtp:inet:{host}:24",
+    }
+    wrong = {"driver": "carrier"}
+    assert _traffic.lines([*ALL, wrong, transport], ["192.0.2.12"], "imap2", GROUPS) == [
+        "hosts_file: s.test is 192.0.2.12 on mx1, mx2",
+        "dns: s.test is 192.0.2.12 at 192.0.2.53",
+        "vip: 192.0.2.50/24 is on imap2",
+        "hook: /x.yml",
+        "postfix_transport: example.org leads to lmtp:inet:imap2:24 on mx1",
+    ]
