@@ -13,12 +13,12 @@ import argparse
 import os
 import re
 import sys
-import time
 from collections.abc import Sequence
 from typing import NoReturn
 
-from . import _doubt, _posture
+from . import _doubt, _posture, _stage
 from ._errors import ReplicationError
+from ._state import timestamp
 
 VERSION = "0.1.0"
 
@@ -61,13 +61,14 @@ def _guard(moment: str) -> int:
         from . import _guard as service
 
         return service.run()
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    now = timestamp()
     if moment == "started":
         try:
             _doubt.started(now)
         except ReplicationError as error:
             # No reason for Cyrus not to start.
             sys.stderr.write(f"cyrus-replication: {error}\n")
+        _stage.complete()
         _posture.at_start()
     else:
         _doubt.ended(os.environ.get("SERVICE_RESULT", ""), now)

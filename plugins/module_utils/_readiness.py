@@ -12,8 +12,6 @@ What can't be found out is null, and why is said beside it; nothing hides the re
 
 from __future__ import annotations
 
-import glob
-import json
 import os
 import time
 from collections.abc import Callable
@@ -21,22 +19,23 @@ from dataclasses import asdict
 from typing import Any
 
 from . import (
+    _activities,
     _certificate,
     _clearance,
     _doubt,
     _endpoints,
     _fence,
-    _files,
     _link,
     _peers,
     _received,
     _role,
+    _stage,
+    _trees,
     _unreplicated,
 )
 from ._errors import ReplicationError
 from ._install import Install
 
-ACTIVITIES = f"{_role.STATE_DIR}/activity-*.json"
 _KINDS = ("partition", "metapartition", "archivepartition")
 
 
@@ -70,7 +69,9 @@ def describe() -> dict[str, Any]:
             "heartbeat": _received.heartbeat,
             "parity": _received.last_parity,
             "doubt": lambda: _plain(_doubt.read()),
-            "activities": _activities,
+            "activities": _activities.told,
+            "reseed": lambda: _plain(_stage.read()),
+            "trees": _trees_here,
             "databases": lambda: [asdict(d) for d in _unreplicated.in_use(Install.discover())],
             "read_only": lambda: not os.access(_role.STATE_DIR, os.W_OK),
         }.items()
@@ -144,14 +145,8 @@ def _peer(heard: _peers.Answer | ReplicationError) -> dict[str, Any]:
     }
 
 
-def _activities() -> list[str]:
-    """What is under way here that a change of master would disturb, a sentence each."""
-    return [_activity(path) for path in sorted(glob.glob(ACTIVITIES))]
-
-
-def _activity(path: str) -> str:
-    try:
-        told = json.loads(_files.read(path))
-        return f"{told['what']} is under way since {told['since']}"
-    except (ValueError, TypeError, KeyError) as error:
-        return f"something is under way, and {path} does not say what ({error})"
+def _trees_here() -> dict[str, Any]:
+    """What a copy of this host consists of, and why it would not be all."""
+    settings = Install.discover().settings
+    found = {tree.name: tree.path for tree in _trees.trees(settings)}
+    return {"paths": found, "troubles": list(_trees.troubles(settings))}

@@ -64,6 +64,17 @@ options:
     type: list
     elements: str
     default: []
+  everything:
+    description:
+      - Before it is V(started), logs every user and every shared mailbox to it, so that the replica
+        is brought to have all.
+    type: bool
+    default: false
+  inherit:
+    description:
+      - Name of another channel. Before this one is V(started), what that one keeps in quarantine is
+        logged to it, as its replica has the mail of the other one's.
+    type: str
   timeout:
     description:
       - Seconds in which the state has to be reached, more than 0. A comparison that has begun is
@@ -104,6 +115,10 @@ channel:
   description: The channel afterwards, as M(mailops.cyrus.channel_info) returns it.
   returned: when this host has the channel
   type: dict
+logged:
+  description: How many events were logged to it.
+  returned: when O(state=started), but for check mode
+  type: int
 left:
   description: What keeps the channel from being drained, a sentence each.
   returned: when O(state=drained)
@@ -150,6 +165,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.cyrus.plugins.module_utils import (
     _channel,
     _drain,
+    _inherit,
     _steer,
 )
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
@@ -170,6 +186,8 @@ def main() -> None:
                 "default": "all",
             },
             "accepted": {"type": "list", "elements": "str", "default": []},
+            "everything": {"type": "bool", "default": False},
+            "inherit": {"type": "str"},
             "timeout": {"type": "float", "default": 60},
         },
         supports_check_mode=True,
@@ -186,12 +204,28 @@ def main() -> None:
             if left.reasons:
                 raise ReplicationError(f"channel {name} is not drained: {'; '.join(left.reasons)}")
         else:
+            if state == "started" and not module.check_mode:
+                result["logged"] = _log(name, module.params)
             before, after = _steer.ensure(name, state, timeout, module.check_mode)
-            result.update(changed=before != after, diff=_steer.differences(before, after))
+            result.update(
+                changed=before != after or bool(result.get("logged")),
+                diff=_steer.differences(before, after),
+            )
         result["channel"] = _channel.one(name)
     except ReplicationError as error:
         module.fail_json(msg=str(error), **_learned(name, result))
     module.exit_json(**result)
+
+
+def _log(name: str, given: dict[str, Any]) -> int:
+    """What has to be sent whether it is in the log or not; how many events."""
+    logged = 0
+    if given["inherit"]:
+        _channel.replica_of(given["inherit"])
+        logged += _inherit.quarantine(name, given["inherit"])
+    if given["everything"]:
+        logged += _inherit.everything(name)
+    return logged
 
 
 def _learned(name: str, result: dict[str, Any]) -> dict[str, Any]:

@@ -115,10 +115,22 @@ activities:
   type: list
   elements: str
   sample: ["reseed of imap3 is under way since 2026-11-01T10:00:00Z"]
+reseed:
+  description: The reseed that this host is in, with its source and how far it is; null without one.
+  returned: always
+  type: dict
+  sample: {source: imap2, since: "2026-11-01T10:00:00Z", phase: copying}
+trees:
+  description:
+    - The folders that a copy of this host's Cyrus consists of, C(paths) by name, and C(troubles),
+      why such a copy would not be all.
+  returned: always
+  type: dict
 databases:
   description:
     - What is in use here and is not replicated, and what that means for a change of master. Where
-      each user has a file, C(path) is their folder and C(bytes) is null.
+      each user has a file, C(path) is their folder and C(bytes) is null. C(accounts) are the logins
+      in a SASL database, without their passwords.
   returned: always
   type: list
   elements: dict
@@ -127,6 +139,7 @@ databases:
       path: /etc/sasldb2
       bytes: 12288
       advice: "accounts are not replicated: keep the file equal on all hosts of the store"
+      accounts: [anna, cyrus]
 read_only:
   description: Whether the role record could not be written.
   returned: always

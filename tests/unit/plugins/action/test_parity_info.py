@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ansible.plugins.action import ActionBase
 from ansible_collections.mailops.cyrus.plugins.action import parity_info
+from ansible_collections.mailops.cyrus.plugins.plugin_utils import _job
 
 
 class Remote:
@@ -50,7 +51,7 @@ def remote() -> Remote:
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     lines: list[str] = []
-    monkeypatch.setattr(parity_info, "display", SimpleNamespace(display=lines.append))
+    monkeypatch.setattr(_job, "display", SimpleNamespace(display=lines.append))
     return lines
 
 
@@ -59,7 +60,7 @@ def run(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         remote.now += seconds
 
     clock = SimpleNamespace(monotonic=lambda: remote.now, sleep=sleep)
-    monkeypatch.setattr(parity_info, "time", clock)
+    monkeypatch.setattr(_job, "time", clock)
     monkeypatch.setattr(ActionBase, "run", lambda *_arguments: {})
     action = object.__new__(parity_info.ActionModule)
     shell = SimpleNamespace(join_path=lambda *parts: "/".join(parts))

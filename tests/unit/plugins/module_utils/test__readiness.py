@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mailops.cyrus.plugins.module_utils import (
+    _activities,
     _certificate,
     _clearance,
     _command,
@@ -23,6 +24,7 @@ from ansible_collections.mailops.cyrus.plugins.module_utils import (
     _peers,
     _readiness,
     _role,
+    _stage,
     _unreplicated,
 )
 from ansible_collections.mailops.cyrus.plugins.module_utils._command import Completed
@@ -75,7 +77,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(Install, "discover", made.install)
     monkeypatch.setattr(_role, "read", lambda: made.record)
     monkeypatch.setattr(_role, "STATE_DIR", str(tmp_path))
-    monkeypatch.setattr(_readiness, "ACTIVITIES", str(tmp_path / "activity-*.json"))
+    monkeypatch.setattr(_activities, "_PREFIX", str(tmp_path / "activity-"))
+    monkeypatch.setattr(_stage, "PATH", str(tmp_path / "reseed.json"))
     monkeypatch.setattr(_fence, "PATH", str(tmp_path / "fence.json"))
     monkeypatch.setattr(_clearance, "PATH", str(tmp_path / "cleared.json"))
     monkeypatch.setattr(_doubt, "HOST", str(tmp_path / "doubt.json"))
@@ -105,6 +108,8 @@ def test_a_host_that_is_well(host: Host) -> None:
     }
     assert found["peers"]["imap3"]["reason"] == "imap3 gives no answer"
     assert found["peers"]["imap3"]["reached"] is False
+    assert found["reseed"] is None
+    assert {"partition-default", "config"} <= set(found["trees"]["paths"])
     assert (found["activities"], found["databases"], found["read_only"]) == ([], [], False)
 
 
@@ -188,6 +193,10 @@ def test_databases_that_are_not_replicated(host: Host) -> None:
     for name in ("user_deny.db", "sasldb2", "deliver.db", "statuscache.db", "httpd"):
         (host.root / name).write_text("x")
     assert set(host.databases()) == {"user_deny", "sasldb"}
+    host.openssl = Completed([], 0, "zoe@h: userPassword\nann@h: userPassword\n", "")
+    assert host.databases()["sasldb"].accounts == ["ann", "zoe"]
+    host.openssl = Completed([], 1, "", "damaged")
+    assert host.databases()["sasldb"].accounts is None
     host.settings.update(
         duplicatesuppression="1",
         statuscache="yes",

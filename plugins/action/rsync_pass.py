@@ -1,0 +1,16 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Shows how far a pass of rsync is."""
+
+from __future__ import annotations
+
+from ansible_collections.mailops.cyrus.plugins.plugin_utils._job import Job
+
+
+class ActionModule(Job):
+    """The module rsync_pass as a job."""
+
+    module = "mailops.cyrus.rsync_pass"
+    ended = "the copying was ended on the host: run it again"

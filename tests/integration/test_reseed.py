@@ -1,0 +1,293 @@
+# Copyright: (c) 2026, mailops.cyrus contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A replica that gets a new copy, on four real hosts, while mail comes in and nobody notices.
+
+Runs in a lab of its own. TEST_LONG=1 ends the run at more points.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab import mail
+
+from . import lab
+from .ledger import Ledger
+from .load import LmtpLoad
+from .store import in_sync, serves
+
+MASTER, REPLICA, THIRD, SPARE = "imap1", "imap2", "imap3", "imap4"
+_FIRST = (MASTER, REPLICA, THIRD, "mx1")
+_USERS = 8
+STATE = "/var/lib/cyrus-replication"
+SPOOL = "/var/spool/cyrus/mail"
+# In each a run is killed when it comes to the task.
+DEATHS = ("Copy what is left", "Put the new copy in the place of the old one")
+MORE_DEATHS = (
+    "Have a key",
+    "Copy in one pass of rsync",
+    "Let nothing go to the source",
+    "Let the source have what is new",
+    "Let the target have what is new",
+    "Remove the former copy",
+)
+# There a module is killed while the new copy takes the place of the old one.
+POINTS = ("synced:1", "out:1", "in:1")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def store() -> Iterator[None]:
+    """Three hosts with a store and mail in it; a lab that is there already stays."""
+    stays = lab.INVENTORY.exists()
+    up(*_FIRST)
+    setup()
+    subprocess.run([sys.executable, "-m", "tests.lab.site", "--no-mail"], cwd=lab.ROOT, check=True)
+    mail.generate(mail.the_store(), _USERS, seed=1, folders=3, count=20)
+    yield
+    if not stays:
+        lab.lab("down")
+
+
+def up(*hosts: str) -> None:
+    lab.lab("up", "--hosts", ",".join(hosts))
+    lab.inventory.cache_clear()
+
+
+def setup() -> None:
+    run = lab.playbook("setup")
+    assert run.rc == 0, run.output
+
+
+def reseed(target: str, *args: str, **extra: Any) -> lab.Run:
+    return lab.playbook("reseed", *args, extra={"cyrus_target": target, **extra})
+
+
+def users() -> list[str]:
+    return mail.generated(_USERS)
+
+
+@contextmanager
+def delivering() -> Iterator[Ledger]:
+    """Mail that comes in meanwhile; in the end each message is on every host of the store once."""
+    ledger = Ledger()
+    with LmtpLoad(ledger, users(), lambda: MASTER, 4):
+        yield ledger
+    for host in lab.hosts():
+        ledger.check_soon(host, 120).assert_exactly_once()
+
+
+def well(tmp_path: Path) -> None:
+    """All copies are equal, and nothing is left of how they became so."""
+    lab.until(lambda: in_sync(tmp_path), 120, what="all copies are equal")
+    for host in lab.hosts():
+        left = lab.ssh(host, f"ls -d {STATE}/reseed* {STATE}/activity-* 2>/dev/null", check=False)
+        assert left.stdout == "", (host, left.stdout)
+        assert lab.ssh(host, f"find {SPOOL} -name 'reseed-*'").stdout == ""
+        assert "reseed" not in lab.ssh(host, "cat /root/.ssh/authorized_keys").stdout
+
+
+def test_one_is_added(tmp_path: Path) -> None:
+    up(*_FIRST, SPARE)
+    with delivering():
+        setup()
+        run = reseed(SPARE)
+    assert run.rc == 0, run.output
+    assert re.search(rf"{SPARE} is a replica of {MASTER} and equal", run.output), run.output
+    assert re.search(r"pass 1: [0-9.]+ of [0-9.]+ MB", run.output), run.output
+    well(tmp_path)
+    history = lab.ssh(MASTER, f"tail -1 {STATE}/history.jsonl").stdout
+    assert json.loads(history)["what"] == "reseed"
+
+
+def test_check_mode_tells_and_changes_nothing() -> None:
+    before = {host: lab.ssh(host, f"ls -R {STATE} {SPOOL} | sort").stdout for host in lab.hosts()}
+    run = reseed(SPARE, "--check", cyrus_source=REPLICA)
+    assert run.rc == 0, run.output
+    assert f"{SPARE} would get a copy of {REPLICA}" in run.output, run.output
+    assert run.changed() == 1, run.output
+    after = {host: lab.ssh(host, f"ls -R {STATE} {SPOOL} | sort").stdout for host in lab.hosts()}
+    assert after == before
+
+
+def half_destroyed(host: str) -> None:
+    """Every other mailbox has lost its files, and the mailbox list is damaged."""
+    lab.ssh(host, "systemctl stop cyrus-imapd")
+    lab.ssh(
+        host,
+        f"find {SPOOL} -name cyrus.header -printf '%h\\n' | sort | awk 'NR % 2' | xargs rm -r;"
+        " truncate -s 100 /var/lib/cyrus/mailboxes.db",
+    )
+
+
+def test_a_half_destroyed_one_is_made_whole(tmp_path: Path) -> None:
+    half_destroyed(THIRD)
+    with delivering():
+        run = reseed(THIRD, cyrus_source=REPLICA)
+    assert run.rc == 0, run.output
+    well(tmp_path)
+
+
+def test_the_master_is_copied_where_that_is_allowed(tmp_path: Path) -> None:
+    refused = reseed(THIRD, cyrus_source=MASTER)
+    assert refused.rc != 0
+    assert "cyrus_reseed_hold_master=true" in refused.output, refused.output
+    with delivering():
+        run = reseed(THIRD, cyrus_source=MASTER, cyrus_reseed_hold_master=True)
+    assert run.rc == 0, run.output
+    assert serves(MASTER)
+    well(tmp_path)
+
+
+@pytest.mark.parametrize("task", DEATHS + (MORE_DEATHS if lab.LONG else ()))
+def test_a_controller_that_dies_is_gone_on_with(task: str, tmp_path: Path) -> None:
+    with delivering():
+        lab.playbook_killed("reseed", {"cyrus_target": THIRD, "cyrus_source": REPLICA}, task)
+        run = reseed(THIRD, cyrus_source=REPLICA)
+    assert run.rc == 0, run.output
+    well(tmp_path)
+
+
+def test_what_was_begun_is_given_up_where_that_is_asked_for(tmp_path: Path) -> None:
+    told = {"cyrus_target": THIRD, "cyrus_source": REPLICA}
+    lab.playbook_killed("reseed", told, "Copy what is left")
+    refused = lab.playbook("switchover", "--check", extra={"cyrus_candidate": REPLICA})
+    assert refused.rc != 0
+    assert f"a reseed of {THIRD} is under way" in refused.output, refused.output
+    run = reseed(THIRD, cyrus_reseed_state="undone", cyrus_source=REPLICA)
+    assert run.rc == 0, run.output
+    well(tmp_path)
+
+
+@pytest.mark.parametrize("point", POINTS if lab.LONG else POINTS[1:2])
+def test_a_power_cut_while_it_takes_its_place_is_ended_by_the_next_boot(
+    point: str, tmp_path: Path
+) -> None:
+    lab.playbook_killed(
+        "reseed", {"cyrus_target": THIRD}, "Put the new copy in the place of the old one"
+    )
+    killed = lab.module(THIRD, "copy_target", stop_at=point, state="placed")
+    assert killed.get("failed"), killed
+    lab.lab("reboot", THIRD)
+    lab.until(
+        lambda: lab.ssh(THIRD, "systemctl is-active cyrus-imapd", check=False).stdout == "active\n",
+        60,
+        what="Cyrus runs",
+    )
+    run = reseed(THIRD)
+    assert run.rc == 0, run.output
+    well(tmp_path)
+
+
+def test_a_copy_that_can_not_be_made_leaves_the_target_as_it_was(tmp_path: Path) -> None:
+    run = reseed(THIRD, cyrus_source=REPLICA, cyrus_reseed_rest=0)
+    assert run.rc != 0
+    assert "goes on with the one that it has" in " ".join(run.output.split()), run.output
+    again = reseed(THIRD, cyrus_source=REPLICA)
+    assert again.rc == 0, again.output
+    well(tmp_path)
+
+
+def test_everything_is_replicated_where_that_is_asked_for(tmp_path: Path) -> None:
+    run = reseed(THIRD, cyrus_reseed_method="replicate")
+    assert run.rc == 0, run.output
+    well(tmp_path)
+
+
+def test_the_old_copy_is_written_over_where_that_is_accepted(tmp_path: Path) -> None:
+    run = reseed(THIRD, cyrus_accept_overwrite=THIRD)
+    assert run.rc == 0, run.output
+    well(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ({}, "Name the replica that is to get a new copy"),
+        ({"cyrus_target": "nobody"}, "cyrus_target names nobody"),
+        ({"cyrus_target": MASTER}, "which is the master of store store1"),
+        ({"cyrus_target": THIRD, "cyrus_source": THIRD}, "name another source"),
+        ({"cyrus_target": THIRD, "cyrus_source": "nobody"}, "no host of store store1"),
+    ],
+)
+def test_bad_input_is_one_sentence(extra: dict[str, str], said: str) -> None:
+    run = lab.playbook("reseed", extra=extra)
+    assert run.rc != 0
+    assert said in " ".join(run.output.split()), run.output
+    assert run.changed() == 0, run.output
+
+
+def test_the_last_second_copy_is_kept(tmp_path: Path) -> None:
+    for name in (THIRD, SPARE):
+        assert not lab.module(MASTER, "channel", name=name, state="paused").get("failed")
+    try:
+        run = reseed(THIRD, cyrus_source=REPLICA)
+        assert run.rc != 0
+        assert "-e cyrus_accept_single_copy=store1" in " ".join(run.output.split()), run.output
+        accepted = reseed(THIRD, "--check", cyrus_source=REPLICA, cyrus_accept_single_copy="store1")
+        assert accepted.rc == 0, accepted.output
+    finally:
+        for name in (THIRD, SPARE):
+            assert not lab.module(MASTER, "channel", name=name, state="started").get("failed")
+    well(tmp_path)
+
+
+class Copies:
+    """How many hosts have all mail but for the last seconds, asked all the time: the master, and
+    each replica to which a heartbeat came lately."""
+
+    def __init__(self) -> None:
+        self.least = len(lab.hosts())
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Copies:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        replicas = [host for host in lab.hosts() if host != MASTER]
+        while not self._end.wait(1.0):
+            self.least = min(self.least, 1 + sum(_follows(host) for host in replicas))
+
+
+def _follows(host: str) -> bool:
+    told = lab.module(host, "readiness_info")
+    beat = told.get("heartbeat")
+    return beat is not None and told["clock"] - beat["written"] < 30 * lab.patience()
+
+
+def test_one_is_replaced_and_there_are_two_copies_all_the_time(tmp_path: Path) -> None:
+    with delivering(), Copies() as copies:
+        run = reseed(SPARE, cyrus_source=REPLICA)
+        assert run.rc == 0, run.output
+        # The inventory without the old one.
+        path = tmp_path / "inventory.yml"
+        path.write_text(
+            re.sub(
+                rf"^ *{THIRD}:.*\n(?: +ansible_host: .*\n)?",
+                "",
+                lab.INVENTORY.read_text(),
+                flags=re.M,
+            )
+        )
+        dropped = lab.playbook("setup", source=path)
+        assert dropped.rc == 0, dropped.output
+    assert copies.least >= 2
+    setup()
+    well(tmp_path)
