@@ -65,6 +65,10 @@ def tree_lock(release: str) -> Path:
     return _RUN / f"tree-{release}.lock"
 
 
+def machine_lock() -> Path:
+    return _RUN / "machine.lock"
+
+
 def from_environment() -> Settings:
     lab_id = check_lab_id(os.environ.get("LAB_ID") or "lab")
     return Settings(
