@@ -35,6 +35,10 @@ unit: venv ## Unit and property tests
 need-root:
 	@[ "$$(id -u)" = 0 ] || { echo "The lab boots real hosts: run make as root." >&2; exit 1; }
 
+.PHONY: tools
+tools: need-root venv ## Install what the tests and the lab need of this machine
+	@$(BIN)/python -m tests.lab tools
+
 .PHONY: lab-up
 lab-up: need-root venv ## Boot the lab's bare hosts; may be run again at any time
 	$(BIN)/python -m tests.lab up

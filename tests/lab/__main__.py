@@ -9,12 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import network, snapshot
+from . import machine, network, snapshot
 from .command import say
 from .errors import LabError
 from .host import Host
 from .lab import Lab
-from .machine import require_root
 from .plan import HOSTS, parse_hosts, parse_releases
 from .settings import from_environment
 
@@ -23,6 +22,11 @@ def _up(lab: Lab, args: argparse.Namespace) -> int:
     names, asked = parse_hosts(args.hosts), parse_releases(args.release)
     with lab.alone():
         lab.up(names, asked)
+    return 0
+
+
+def _tools(_lab: Lab, _args: argparse.Namespace) -> int:
+    machine.prepare()
     return 0
 
 
@@ -117,6 +121,9 @@ def _parser() -> argparse.ArgumentParser:
     down.add_argument("--cache", action="store_true", help="and the cached trees and packages")
     down.set_defaults(action=_down)
 
+    tools = commands.add_parser("tools", help="install what the lab needs of this machine")
+    tools.set_defaults(action=_tools)
+
     commands.add_parser("status", help="list the hosts").set_defaults(action=_status)
 
     for name, action, text in (
@@ -149,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> int:
     args = _parser().parse_args()
     try:
-        require_root()
+        machine.require_root()
         status: int = args.action(Lab(from_environment()), args)
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
