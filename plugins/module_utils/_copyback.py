@@ -50,6 +50,8 @@ ARCHIVE = "archive"
 _ROUNDS = 3
 # A large mailbox is taken in one go.
 _SECONDS = 600.0
+# One whose controller has died comes to its end by itself.
+_TURN_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -318,4 +320,6 @@ def _turn(folder: str) -> contextlib.AbstractContextManager[None]:
         os.makedirs(folder, mode=0o700, exist_ok=True)
     except OSError as error:
         raise ReplicationError(f"{folder} can't be made: {error.strerror}") from error
-    return _alone.alone(folder, "another copy-back is running on this host: wait for it")
+    return _alone.alone(
+        folder, "another copy-back is running on this host: wait for it", _TURN_SECONDS
+    )

@@ -24,11 +24,13 @@ from dataclasses import asdict, dataclass
 from . import _files, _role
 from ._errors import ReplicationError
 from ._state import timestamp
+from ._store import channel_name
 
 HOST = f"{_role.STATE_DIR}/doubt.json"
 # There from Cyrus's start to its end in order. Empty, as that can be made on a full disk as well.
 RUNNING = f"{_role.STATE_DIR}/running"
 CHANNELS = f"{_role.STATE_DIR}/channels"
+PARITY = f"{_role.STATE_DIR}/parity"
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
@@ -46,9 +48,34 @@ def read(channel: str | None = None) -> Doubt | None:
 
     A full comparison that began later than `since` ends it.
     """
-    paths = [HOST] if channel is None else [HOST, _path(channel)]
-    found = [doubt for doubt in map(_load, paths) if doubt is not None]
+    doubts = [_own(), None if channel is None else _load(_path(channel))]
+    found = [doubt for doubt in doubts if doubt is not None]
     return max(found, key=lambda doubt: doubt.since, default=None)
+
+
+def _own() -> Doubt | None:
+    """This host's doubt, unless it was shown since to have all that its master had."""
+    doubt = _load(HOST)
+    return None if doubt is None or _shown() > doubt.since else doubt
+
+
+def _shown() -> str:
+    """When the last comparison of this host as a replica began that found all equal, or nothing;
+    it counts in any role that the host has since."""
+    record = _role.read()
+    if record is None:
+        return ""
+    try:
+        noted = json.loads(_files.read(f"{PARITY}/{channel_name(record.host)}.json") or "{}")
+        return str(noted["started"]) if noted["in_sync"] is True else ""
+    except (ValueError, TypeError, KeyError):
+        return ""
+
+
+def settle() -> None:
+    """Remove a doubt that is none any more, before what has shown that is forgotten."""
+    if os.path.exists(HOST) and _own() is None:
+        os.unlink(HOST)
 
 
 def raise_(reason: str, now: str) -> None:

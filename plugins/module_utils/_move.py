@@ -25,6 +25,7 @@ from . import (
     _channel,
     _clearance,
     _cyrmaster,
+    _doubt,
     _ending,
     _endpoints,
     _fence,
@@ -212,6 +213,7 @@ def _end_receiving(end: float) -> None:
 def _forget_former_time() -> None:
     """What a host knows from when it was master before: old events would be sent again, an old
     comparison would count, and an old pause or quarantine would hold."""
+    _doubt.settle()
     directory = Install.discover().config_directory
     paths = []
     for channel in _endpoints.read_store().channels().values():

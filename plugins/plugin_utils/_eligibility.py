@@ -69,9 +69,15 @@ def _all(checks: Iterable[Callable[[Facts], Iterator[str]]], facts: Facts) -> li
 
 
 def _answered(facts: Facts) -> Iterator[str]:
+    """What is to be said of a host that has not answered; the other checks pass it over."""
+    names = [host.name for host in facts.store.hosts]
+    for name in (facts.master, facts.candidate):
+        if name not in names:
+            yield f"{name} is no host of store {facts.store.name}"
     for host in facts.store.hosts:
         if host.trouble:
-            yield host.trouble
+            dead = "; if it is dead, see failover" if host.name == facts.master else ""
+            yield f"{host.trouble}{dead}"
         elif host.record is None:
             yield f"{host.name} has no role record: run setup"
         elif host.name not in facts.readiness:
@@ -109,6 +115,8 @@ def _roles(facts: Facts) -> Iterator[str]:
 
 def _versions(facts: Facts) -> Iterator[str]:
     found = {}
+    if not {facts.master, facts.candidate} <= set(facts.readiness):
+        return
     for name in (facts.master, facts.candidate):
         text = facts.readiness.get(name, {}).get("version")
         if not text:
@@ -134,6 +142,8 @@ def _dotted(version: Iterable[int]) -> str:
 def _replication(facts: Facts) -> Iterator[str]:
     told = {channel["replica"]: channel for channel in facts.channels}
     for replica in facts.store.replicas:
+        if not {facts.master, replica.name} <= set(facts.readiness):
+            continue
         channel = told.get(replica.name)
         if channel is None:
             yield f"{facts.master} says nothing of a channel to {replica.name}"
@@ -173,10 +183,12 @@ def _channel(channel: Answer, facts: Facts) -> Iterator[str]:
 def _peers(facts: Facts) -> Iterator[str]:
     names = [host.name for host in facts.store.hosts if host.name != facts.candidate]
     for name, other in [(facts.master, facts.candidate), *((facts.candidate, o) for o in names)]:
-        peers = facts.readiness.get(name, {}).get("peers") or {}
+        if not {name, other} <= set(facts.readiness):
+            continue
+        peers = facts.readiness[name].get("peers") or {}
         peer = peers.get(other)
         if peer is None or not peer["reached"]:
-            reason = (peer or {}).get("reason") or _why(facts.readiness.get(name, {}), "peers")
+            reason = (peer or {}).get("reason") or _why(facts.readiness[name], "peers")
             yield f"{name} can't reach {other}: {reason}"
 
 
@@ -201,8 +213,10 @@ def _layouts(facts: Facts) -> Iterator[str]:
     for name in sorted(set(facts.readiness) - set(layouts)):
         yield f"how {name} keeps mail is not known: {_why(facts.readiness[name], 'layout')}"
     yield from _layout.differences(layouts)
+    if not {facts.master, facts.candidate} <= set(facts.readiness):
+        return
     master, candidate = (
-        set(facts.readiness.get(name, {}).get("partitions") or ())
+        set(facts.readiness[name].get("partitions") or ())
         for name in (facts.master, facts.candidate)
     )
     for partition in sorted(master - candidate):
@@ -211,7 +225,8 @@ def _layouts(facts: Facts) -> Iterator[str]:
 
 def _space(facts: Facts) -> Iterator[str]:
     for name in (facts.candidate, facts.master):
-        yield from room(name, facts.readiness.get(name, {}), facts.limits.free_percent)
+        if name in facts.readiness:
+            yield from room(name, facts.readiness[name], facts.limits.free_percent)
 
 
 def room(name: str, answer: Answer, free_percent: float) -> Iterator[str]:

@@ -251,7 +251,11 @@ class _Case:
         if self.stage == "done":
             return
         if self.options.confirm != self.store.name:
-            yield f"say that you mean store {self.store.name}: -e cyrus_confirm={self.store.name}"
+            named = f"cyrus_confirm names {self.options.confirm}; " if self.options.confirm else ""
+            yield (
+                f"{named}say that you mean store {self.store.name}: "
+                f"-e cyrus_confirm={self.store.name}"
+            )
         if not self.master:
             yield self._no_master()
             return
@@ -457,6 +461,8 @@ def lines(plan_: Answer, check: bool = False) -> list[str]:
     """What is going to be done, or in check mode would be, and how much may be missing."""
     if plan_["stage"] == "done":
         return [_switchover.already(plan_)]
+    # What is refused does not begin.
+    check = check or bool(plan_["reasons"])
     goes, given = ("would go", "would be given") if check else ("goes", "is given")
     begun = plan_["stage"] == "moved" or plan_["fences"]
     verb = f"{goes} on" if begun else "would begin" if check else "begins"
@@ -471,7 +477,8 @@ def lines(plan_: Answer, check: bool = False) -> list[str]:
     found += [f"  {line}" for line in plan_["backlog"]]
     if plan_["others"]:
         names = ", ".join(plan_["others"])
-        found.append(f"  follows then, where it has nothing that {to} lacks: {names}")
+        lacking = plan_["to"] or "the new master"
+        found.append(f"  follows then, where it has nothing that {lacking} lacks: {names}")
     if plan_["absent"]:
         found.append(f"  goes without: {', '.join(plan_['absent'])}")
     if plan_["mtas"]:

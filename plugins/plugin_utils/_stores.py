@@ -10,6 +10,7 @@ read has no record, and the reason why is kept.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,9 @@ from ansible_collections.mailops.cyrus.plugins.module_utils import _role
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 
 HostVars = Mapping[str, Mapping[str, Any]]
+
+# What Ansible says before ssh's own words.
+_AROUND = re.compile(r"^(Task failed: )?Data could not be sent to remote host .* over ssh: (?=.)")
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,8 @@ def _host(name: str, answer: Mapping[str, Any]) -> Host:
 
 def message_of(answer: Mapping[str, Any]) -> str:
     """What a module that failed said, or Ansible of a host that can't be reached, on one line."""
-    return " ".join(str(answer.get("msg") or "no answer").split())
+    said = " ".join(str(answer.get("msg") or "no answer").split())
+    return _AROUND.sub("", said)
 
 
 def two_masters(store: str, masters: Iterable[str], epoch: int | None) -> str:

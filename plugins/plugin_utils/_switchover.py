@@ -302,6 +302,8 @@ def lines(plan_: Answer, check: bool = False) -> list[str]:
         ]
     if plan_["stage"] == "done":
         return [already(plan_)]
+    # What is refused does not begin.
+    check = check or bool(plan_["reasons"])
     goes = "would go" if check else "goes"
     begun = plan_["stage"] == "moved" or plan_["fenced"]
     verb = f"{goes} on" if begun else "would begin" if check else "begins"

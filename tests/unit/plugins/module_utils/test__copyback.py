@@ -67,7 +67,8 @@ def test_old_master_that_may_still_change_is_refused(
         _copyback._old_endpoint(ASKED, ME, install)
 
 
-def test_one_at_a_time(tmp_path: Path) -> None:
+def test_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_copyback, "_TURN_SECONDS", 0.2)
     folder = str(tmp_path / "4")
     with (
         _copyback._turn(folder),

@@ -101,3 +101,36 @@ def test_damaged_note_is_a_doubt(state: Path, text: str) -> None:
     assert found is not None
     assert found.since == "1970-01-01T00:00:00Z"
     assert "doubt.json is damaged" in found.reason
+
+
+def shown(state: Path, monkeypatch: pytest.MonkeyPatch, started: str, in_sync: bool) -> None:
+    """The host was compared with its master, as the replica that it was."""
+    record = _role.Record("store1", "imap2", "master", "imap2", 4, LATE)
+    monkeypatch.setattr(_role, "read", lambda: record)
+    monkeypatch.setattr(_doubt, "PARITY", str(state))
+    (state / "imap2.json").write_text(json.dumps({"started": started, "in_sync": in_sync}))
+
+
+def test_a_doubt_that_was_settled_is_none_in_another_role_too(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _doubt.raise_("x", EARLY)
+    shown(state, monkeypatch, LATE, in_sync=True)
+    assert _doubt.read() is None
+    assert _doubt.read("imap2") is None
+    _doubt.note("imap2", "y", EARLY)
+    assert _doubt.read("imap2") == Doubt(EARLY, "y")
+    _doubt.settle()
+    assert not (state / "doubt.json").exists()
+
+
+@pytest.mark.parametrize(("started", "in_sync"), [(EARLY, True), (LATE, False)])
+def test_a_doubt_that_is_newer_or_was_not_settled_stands(
+    started: str, in_sync: bool, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _doubt.raise_("x", EARLY)
+    shown(state, monkeypatch, started, in_sync)
+    _doubt.settle()
+    assert _doubt.read() == Doubt(EARLY, "x")
+    (state / "imap2.json").write_text("{")
+    assert _doubt.read() == Doubt(EARLY, "x")

@@ -613,3 +613,13 @@ def test_a_replica_that_was_not_stopped_in_order_is_in_doubt(
     assert (reported["doubt"] or {}).get("since") == shown
     if in_sync is None:
         assert reported["doubt"]["reason"] == "on imap2: killed"
+
+
+def test_of_a_host_that_is_off_ssh_s_own_words_are_told() -> None:
+    said = (
+        'Task failed: Data could not be sent to remote host "192.0.2.12". Make sure this host can '
+        "be reached over ssh: ssh: connect to host 192.0.2.12 port 22: No route to host"
+    )
+    told = _stores.message_of({"unreachable": True, "msg": said})
+    assert told == "ssh: connect to host 192.0.2.12 port 22: No route to host"
+    assert _stores.message_of({"failed": True, "msg": "x"}) == "x"

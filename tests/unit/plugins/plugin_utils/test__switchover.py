@@ -395,3 +395,21 @@ def test_troubles_are_told_for_the_store() -> None:
 def test_seconds_of_phases() -> None:
     marks = [{"phase": "begin", "at": 1.0}, {"phase": "fence", "at": 1.84}]
     assert _switchover.seconds(marks) == {"fence": 0.8}
+
+
+AWAY = {"unreachable": True, "msg": "no route"}
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("imap2", "imap2 can't be reached: no route"),
+        ("imap1", "imap1 can't be reached: no route; if it is dead, see failover"),
+    ],
+)
+def test_a_host_that_is_off_is_one_reason_and_not_many(site: Vars, host: str, said: str) -> None:
+    for what in ("server", "readiness", "channels"):
+        put(site, f"{host}.cyrus_{what}", AWAY)
+    found = plan(site)
+    assert found["reasons"] == [said]
+    assert "the switchover would begin" in _switchover.lines(found)[0]
