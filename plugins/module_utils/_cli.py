@@ -42,6 +42,7 @@ def _arguments() -> argparse.ArgumentParser:
     )
     address = commands.add_parser("address", help="have the master's addresses, or not")
     address.add_argument("direction", choices=("up", "down"))
+    commands.add_parser("backup", help="make the backup that was asked for, as a service")
     return parser
 
 
@@ -83,6 +84,12 @@ def _have_addresses(direction: str) -> int:
     return 0
 
 
+def _back_up() -> int:
+    from . import _backup_run
+
+    return _backup_run.run()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status. An error is one sentence on stderr."""
     given = _arguments().parse_args(arguments)
@@ -91,6 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _replicate(given.channel)
         if given.command == "address":
             return _have_addresses(given.direction)
+        if given.command == "backup":
+            return _back_up()
         return _guard(given.moment)
     except ReplicationError as error:
         sys.stderr.write(f"cyrus-replication: {error}\n")

@@ -33,9 +33,13 @@ class MissingError(ReplicationError):
 
 
 def start(
-    cmd: list[str], stdin: int = subprocess.DEVNULL, identity: Mapping[str, Any] | None = None
+    cmd: list[str],
+    stdin: int = subprocess.DEVNULL,
+    identity: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
-    """Start a program whose output the caller reads; the identity is Popen's user and groups."""
+    """Start a program whose output the caller reads; the identity is Popen's user and groups, the
+    environment is added to what every program gets."""
     try:
         # The library also runs outside Ansible, where no AnsibleModule has a run_command.
         return subprocess.Popen(  # pylint: disable=ansible-bad-function
@@ -46,7 +50,7 @@ def start(
             encoding="utf-8",
             errors="surrogateescape",
             cwd="/",
-            env=_ENVIRONMENT,
+            env={**(environment or {}), **_ENVIRONMENT},
             **(identity or {}),
         )
     except FileNotFoundError:
@@ -60,10 +64,11 @@ def run(
     timeout: float,
     input: str | None = None,
     identity: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Completed:
     """Run a program to its end, however it ends; one that takes too long is killed."""
     stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
-    with start(cmd, stdin, identity) as process:
+    with start(cmd, stdin, identity, environment) as process:
         try:
             stdout, stderr = process.communicate(input, timeout=timeout)
         except subprocess.TimeoutExpired:

@@ -20,6 +20,7 @@ from typing import Any
 
 from . import (
     _activities,
+    _backup,
     _certificate,
     _clearance,
     _doubt,
@@ -71,6 +72,7 @@ def describe() -> dict[str, Any]:
             "doubt": lambda: _plain(_doubt.read()),
             "activities": _activities.told,
             "reseed": lambda: _plain(_stage.read()),
+            "backup": lambda: _plain(_backup.under_way()),
             "trees": _trees_here,
             "databases": lambda: [asdict(d) for d in _unreplicated.in_use(Install.discover())],
             "read_only": lambda: not os.access(_role.STATE_DIR, os.W_OK),

@@ -50,10 +50,14 @@ class Tree:
         """Whether an entry of the folder is copied."""
         return entry in self.kept if self.kept else entry not in _OWN
 
+    def own(self) -> tuple[str, ...]:
+        """The entries that are not copied of a folder that is copied as a whole."""
+        return () if self.kept else _OWN
+
     def filters(self) -> list[str]:
         """The same as filter rules of rsync."""
         if not self.kept:
-            return [f"- /{entry}" for entry in _OWN]
+            return [f"- /{entry}" for entry in self.own()]
         return [f"+ /{entry}" for entry in self.kept] + ["- /*"]
 
     @property

@@ -194,6 +194,11 @@ def start(names: Sequence[str]) -> None:
         _systemctl("start", *names)
 
 
+def reload() -> None:
+    """Have systemd read its files again."""
+    _systemctl("daemon-reload")
+
+
 def queue(names: Sequence[str]) -> None:
     """Have units started after what they wait for, which may be the caller."""
     _systemctl("start", "--no-block", *names)
@@ -236,7 +241,7 @@ def ensure(
     done = end_stale(names, check, patterns)
     found = states(names)
     if not check and any(state.needs_reload or not state.loaded for state in found.values()):
-        _systemctl("daemon-reload")
+        reload()
         found = states(names)
     enable = [name for name, state in found.items() if not state.enabled]
     if enable:

@@ -120,6 +120,10 @@ reseed:
   returned: always
   type: dict
   sample: {source: imap2, since: "2026-11-01T10:00:00Z", phase: copying}
+backup:
+  description: The backup that is being made of this host; null without one.
+  returned: success
+  type: dict
 trees:
   description:
     - The folders that a copy of this host's Cyrus consists of, C(paths) by name, and C(troubles),

@@ -17,8 +17,9 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._install import pars
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import channel_name
 
 from . import _eligibility, _switchover
+from ._case import Case
 from ._eligibility import Answer, Facts, Limits, of_a_pair
-from ._stores import HostVars, Store, of_host, stores
+from ._stores import HostVars, Store, stores
 
 # Two hosts' clocks may be so far apart that no change is taken for an old one, in seconds.
 _APART = 120.0
@@ -35,22 +36,14 @@ def plan(hostvars: HostVars, hosts: Iterable[str], target: str, options: Answer)
     return _Case(hostvars, stores(hostvars, hosts)[0], target, options).document()
 
 
-class _Case:
+class _Case(Case):
     """One store, and what its hosts said."""
 
     def __init__(self, hostvars: HostVars, store: Store, target: str, options: Answer) -> None:
-        self.hostvars, self.store, self.target, self.options = hostvars, store, target, options
-        self.master = str(store.master)
-        told = {host.name: self._said(host.name, "readiness") for host in store.hosts}
-        self.readiness = {name: answer for name, answer in told.items() if answer}
-        self.channels: dict[str, Answer] = {
-            channel["replica"]: channel
-            for channel in self._said(self.master, "channels").get("channels") or ()
-        }
+        super().__init__(hostvars, store, f"a reseed of {target}", float(options["max_lag"]))
+        self.target, self.options = target, options
         self.copies = options["method"] == "rsync"
         self.begun: Answer = self.readiness.get(target, {}).get("reseed") or {}
-        # As it is noted on the hosts while it is under way.
-        self.what = f"a reseed of {target}"
         self.source = self._source()
 
     def document(self) -> Answer:
@@ -68,12 +61,7 @@ class _Case:
             "to": self.target,
             "epoch": self.store.epoch,
             "hosts": [host.name for host in self.store.hosts if not host.trouble],
-            "involved": [
-                host.name
-                for host in self.store.hosts
-                if host.name in (self.master, self.source, self.target)
-                or (host.name in self.readiness and self._is_noted(host.name))
-            ],
+            "involved": self.involved(self.master, self.source, self.target),
             "channels": {host.name: channel_name(host.name) for host in self.store.hosts},
             "rests": self.source if self.copies and not holds else "",
             # Whoever an earlier run has left at rest, whatever source it had.
@@ -82,12 +70,12 @@ class _Case:
                 for host in self.store.replicas
                 if host.name != self.target
                 and host.name in self.readiness
-                and (host.name == self.source or self._is_noted(host.name))
+                and (host.name == self.source or self.is_noted(host.name))
             ],
             "holds": holds,
             "mtas": list(self.options["mtas"]) if holds else [],
             # What only a later event brings to who is copied, so the copy lacks it.
-            "kept": [e["name"] for e in self._quarantine(self.source)],
+            "kept": [e["name"] for e in self.quarantine(self.source)],
             "begun": self.begun.get("phase"),
             "over": self.options["over"] == self.target,
             "what": self.what,
@@ -111,22 +99,8 @@ class _Case:
         if named:
             return named
         others = [host.name for host in self.store.replicas if host.name != self.target]
-        well = [name for name in others if self._is_live(name)]
+        well = [name for name in others if self.is_live(name)]
         return next(iter([*well, *others]), self.master)
-
-    def _is_live(self, name: str) -> bool:
-        """Whether a replica has what the master has, but for the last seconds."""
-        channel = self.channels.get(name)
-        return (
-            channel is not None
-            and channel["state"] == "active"
-            and not channel["paused"]
-            and channel["lag"] is not None
-            and channel["lag"] <= float(self.options["max_lag"])
-        )
-
-    def _quarantine(self, name: str) -> Sequence[Answer]:
-        return self.channels.get(name, {}).get("quarantine") or ()
 
     # -- reasons
 
@@ -136,23 +110,14 @@ class _Case:
             return
         yield from self._named()
         involved = {self.master, self.source, self.target}
+        silent = list(self.silent(involved))
+        yield from silent
         pair = tuple(host for host in self.store.hosts if host.name in involved)
-        yield from (host.trouble for host in pair if host.trouble)
-        silent = [
-            host.name for host in pair if not host.trouble and host.name not in self.readiness
-        ]
-        yield from (f"{name} did not say whether it is ready" for name in silent)
-        if silent or any(host.trouble for host in pair) or len(pair) < len(involved):
+        if silent or len(pair) < len(involved):
             return
-        for host in pair:
-            if host.record is None or host.record.epoch != self.store.epoch:
-                epoch = host.record.epoch if host.record else "none"
-                yield (
-                    f"{host.name} is in epoch {epoch} and the store in epoch {self.store.epoch}: "
-                    "bring it back with rejoin, or run setup"
-                )
+        yield from self.epochs(involved)
         yield from self._serves()
-        told = {name: self._without_own(self.readiness[name]) for name in involved}
+        told = {name: self.without_own(self.readiness[name]) for name in involved}
         limits = Limits(
             0.0, int(self.options["certificate_days"]), float(self.options["free_percent"])
         )
@@ -163,7 +128,7 @@ class _Case:
             yield from self._copying()
             yield from self._second_copy()
         if self.source == self.master and self.copies:
-            said = {mta: self._said(mta, "delivery", failed=True) for mta in self.options["mtas"]}
+            said = {mta: self.said(mta, "delivery", failed=True) for mta in self.options["mtas"]}
             yield from _eligibility.deliveries(said, (None, "reseed"))
 
     def _named(self) -> Iterator[str]:
@@ -203,19 +168,6 @@ class _Case:
                 "master"
             )
 
-    def _without_own(self, answer: Answer) -> dict[str, Any]:
-        """Without what an earlier run of this has noted."""
-        noted = answer.get("activities")
-        kept = noted and [each for each in noted if not self._is_own(each)]
-        return {**answer, "activities": kept}
-
-    def _is_own(self, activity: str) -> bool:
-        return activity.startswith(f"{self.what} ")
-
-    def _is_noted(self, name: str) -> bool:
-        """Whether an earlier run of this is noted on a host."""
-        return any(map(self._is_own, self.readiness[name].get("activities") or ()))
-
     def _copying(self) -> Iterator[str]:
         if self.target not in self.channels:
             yield f"{self.master} says nothing of a channel to {self.target}: run setup"
@@ -232,15 +184,7 @@ class _Case:
                 "set them, so that no change is missed"
             )
         if self.source != self.master:
-            channel = self.channels.get(self.source)
-            if channel is None or not channel["link"]["ok"]:
-                why = channel["link"]["reason"] if channel else "there is none"
-                yield f"channel {channel_name(self.source)}: {why}"
-            elif channel["paused"] and not self._is_noted(self.source):
-                yield (
-                    f"channel {channel_name(self.source)} is paused, so {self.source} is behind: "
-                    f"start it (module channel, name={channel_name(self.source)} state=started)"
-                )
+            yield from self.follows(self.source)
 
     def _same_version(self) -> Iterator[str]:
         source, target = (
@@ -256,9 +200,8 @@ class _Case:
     def _second_copy(self) -> Iterator[str]:
         """Whether somebody else follows the master while the target and a resting source do not."""
         away = {self.target} | ({self.source} if self.copies else set())
-        live = [h.name for h in self.store.replicas if h.name not in away and self._is_live(h.name)]
         # A replica that has its mail by replication is never without its channel.
-        if live or (not self.copies and not self._is_live(self.target)):
+        if self.live_without(away) or (not self.copies and not self.is_live(self.target)):
             return
         if self.options["single_copy"] == self.store.name:
             return
@@ -272,11 +215,6 @@ class _Case:
             f"{self.store.name} follows {self.master}: mend or add one, or accept that with "
             f"-e cyrus_accept_single_copy={self.store.name}"
         )
-
-    def _said(self, host: str, what: str, failed: bool = False) -> Answer:
-        found: Answer = of_host(self.hostvars, host).get(f"cyrus_{what}") or {}
-        bad = any(found.get(why) for why in ("unreachable", "failed", "skipped"))
-        return {} if bad and not failed else found
 
 
 def lines(plan_: Answer, check: bool = False) -> list[str]:

@@ -208,6 +208,16 @@ def ssh(
     return done
 
 
+def carry(old: str, new: str, path: str) -> None:
+    """Bring a file or a folder of one host to another one, by way of this machine."""
+    packed = f"tar -C / -cf - {path.lstrip('/')}"
+    with subprocess.Popen(ssh_command(old, packed), stdout=subprocess.PIPE) as reader:
+        subprocess.run(
+            ssh_command(new, "tar -C / -xf -"), check=True, stdin=reader.stdout, timeout=600
+        )
+    assert reader.returncode == 0
+
+
 def lab(*args: str, timeout: float = 600) -> None:
     """Drive the lab itself, e.g. lab("reboot", "imap1")."""
     subprocess.run(

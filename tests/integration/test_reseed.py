@@ -11,28 +11,16 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.lab import mail
-
 from . import lab
-from .ledger import Ledger
-from .load import LmtpLoad
+from .four import FIRST, MASTER, REPLICA, SPARE, SPOOL, STATE, THIRD, delivering, setup, up
 from .store import in_sync, serves
 
-MASTER, REPLICA, THIRD, SPARE = "imap1", "imap2", "imap3", "imap4"
-_FIRST = (MASTER, REPLICA, THIRD, "mx1")
-_USERS = 8
-STATE = "/var/lib/cyrus-replication"
-SPOOL = "/var/spool/cyrus/mail"
 # In each a run is killed when it comes to the task.
 DEATHS = ("Copy what is left", "Put the new copy in the place of the old one")
 MORE_DEATHS = (
@@ -47,45 +35,11 @@ MORE_DEATHS = (
 POINTS = ("synced:1", "out:1", "in:1")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def store() -> Iterator[None]:
-    """Three hosts with a store and mail in it; a lab that is there already stays."""
-    stays = lab.INVENTORY.exists()
-    up(*_FIRST)
-    setup()
-    subprocess.run([sys.executable, "-m", "tests.lab.site", "--no-mail"], cwd=lab.ROOT, check=True)
-    mail.generate(mail.the_store(), _USERS, seed=1, folders=3, count=20)
-    yield
-    if not stays:
-        lab.lab("down")
-
-
-def up(*hosts: str) -> None:
-    lab.lab("up", "--hosts", ",".join(hosts))
-    lab.inventory.cache_clear()
-
-
-def setup() -> None:
-    run = lab.playbook("setup")
-    assert run.rc == 0, run.output
+pytestmark = pytest.mark.usefixtures("four_hosts")
 
 
 def reseed(target: str, *args: str, **extra: Any) -> lab.Run:
     return lab.playbook("reseed", *args, extra={"cyrus_target": target, **extra})
-
-
-def users() -> list[str]:
-    return mail.generated(_USERS)
-
-
-@contextmanager
-def delivering() -> Iterator[Ledger]:
-    """Mail that comes in meanwhile; in the end each message is on every host of the store once."""
-    ledger = Ledger()
-    with LmtpLoad(ledger, users(), lambda: MASTER, 4):
-        yield ledger
-    for host in lab.hosts():
-        ledger.check_soon(host, 120).assert_exactly_once()
 
 
 def well(tmp_path: Path) -> None:
@@ -99,7 +53,7 @@ def well(tmp_path: Path) -> None:
 
 
 def test_one_is_added(tmp_path: Path) -> None:
-    up(*_FIRST, SPARE)
+    up(*FIRST, SPARE)
     with delivering():
         setup()
         run = reseed(SPARE)
@@ -273,21 +227,22 @@ def _follows(host: str) -> bool:
 
 
 def test_one_is_replaced_and_there_are_two_copies_all_the_time(tmp_path: Path) -> None:
-    with delivering(), Copies() as copies:
-        run = reseed(SPARE, cyrus_source=REPLICA)
-        assert run.rc == 0, run.output
-        # The inventory without the old one.
-        path = tmp_path / "inventory.yml"
-        path.write_text(
-            re.sub(
-                rf"^ *{THIRD}:.*\n(?: +ansible_host: .*\n)?",
-                "",
-                lab.INVENTORY.read_text(),
-                flags=re.M,
+    with delivering():
+        with Copies() as copies:
+            run = reseed(SPARE, cyrus_source=REPLICA)
+            assert run.rc == 0, run.output
+            # The inventory without the old one.
+            path = tmp_path / "inventory.yml"
+            path.write_text(
+                re.sub(
+                    rf"^ *{THIRD}:.*\n(?: +ansible_host: .*\n)?",
+                    "",
+                    lab.INVENTORY.read_text(),
+                    flags=re.M,
+                )
             )
-        )
-        dropped = lab.playbook("setup", source=path)
-        assert dropped.rc == 0, dropped.output
-    assert copies.least >= 2
-    setup()
+            dropped = lab.playbook("setup", source=path)
+            assert dropped.rc == 0, dropped.output
+        assert copies.least >= 2
+        setup()
     well(tmp_path)

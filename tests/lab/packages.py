@@ -37,6 +37,7 @@ PACKAGES = (
     "nftables",
     "postfix",
     "python3-cryptography",
+    "restic",
     "sasl2-bin",
     "stunnel4",
     "strace",

@@ -25,6 +25,7 @@ from ansible_collections.mailops.cyrus.plugins.module_utils import (
     _readiness,
     _role,
     _stage,
+    _units,
     _unreplicated,
 )
 from ansible_collections.mailops.cyrus.plugins.module_utils._command import Completed
@@ -78,6 +79,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(_role, "read", lambda: made.record)
     monkeypatch.setattr(_role, "STATE_DIR", str(tmp_path))
     monkeypatch.setattr(_activities, "_PREFIX", str(tmp_path / "activity-"))
+    monkeypatch.setattr(_units, "active", lambda _patterns: [])
     monkeypatch.setattr(_stage, "PATH", str(tmp_path / "reseed.json"))
     monkeypatch.setattr(_fence, "PATH", str(tmp_path / "fence.json"))
     monkeypatch.setattr(_clearance, "PATH", str(tmp_path / "cleared.json"))
@@ -108,7 +110,7 @@ def test_a_host_that_is_well(host: Host) -> None:
     }
     assert found["peers"]["imap3"]["reason"] == "imap3 gives no answer"
     assert found["peers"]["imap3"]["reached"] is False
-    assert found["reseed"] is None
+    assert (found["reseed"], found["backup"]) == (None, None)
     assert {"partition-default", "config"} <= set(found["trees"]["paths"])
     assert (found["activities"], found["databases"], found["read_only"]) == ([], [], False)
 
