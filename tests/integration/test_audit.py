@@ -214,6 +214,7 @@ def test_an_audit_that_cyrus_cannot_write() -> None:
 
 @lab.only_long
 def test_a_doubt_and_the_changes_of_imapd_conf() -> None:
+    fresh()
     doubt = {"since": "2099-01-01T00:00:00Z", "reason": "somebody had a doubt"}
     lab.ssh(MASTER, f"cat > {STATE}/doubt.json", data=json.dumps(doubt))
     why("somebody had a doubt")
