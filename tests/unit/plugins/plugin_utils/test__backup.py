@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.mailops.cyrus.plugins.plugin_utils import _backup
+from ansible_collections.mailops.cyrus.tests.unit.plugins.plugin_utils.answers import (
+    Vars,
+    answers,
+)
 
-Vars = dict[str, dict[str, Any]]
 HOSTS = ["imap1", "imap2", "imap3"]
 OPTIONS: dict[str, Any] = {
     "source": "imap3",
@@ -24,42 +27,17 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def record(host: str) -> dict[str, Any]:
-    role = "master" if host == "imap1" else "replica"
-    told = {"store": "store1", "host": host, "role": role, "master": "imap1", "epoch": 2}
-    return {**told, "since": "2026-11-01T10:00:00Z"}
-
-
-def channel(replica: str) -> dict[str, Any]:
+def readiness(_host: str) -> dict[str, Any]:
     return {
-        "name": replica,
-        "replica": replica,
-        "state": "active",
-        "paused": False,
-        "link": {"ok": True, "reason": None},
-        "lag": 0.5,
-        "quarantine": [],
+        "activities": [],
+        "backup": None,
+        "trees": {"paths": {"config": "/var/lib/cyrus"}, "troubles": []},
     }
 
 
 @pytest.fixture
 def site() -> Vars:
-    found: Vars = {}
-    for host in HOSTS:
-        server = {"installed": True, "version": "3.6.1", "record": record(host), "history": []}
-        found[host] = {
-            "cyrus_store": "store1",
-            "cyrus_master": "imap1",
-            "cyrus_server": server,
-            "cyrus_readiness": {
-                "activities": [],
-                "backup": None,
-                "trees": {"paths": {"config": "/var/lib/cyrus"}, "troubles": []},
-            },
-            "cyrus_channels": {"channels": []},
-        }
-    found["imap1"]["cyrus_channels"] = {"channels": [channel(host) for host in HOSTS[1:]]}
-    return found
+    return answers(HOSTS, readiness)
 
 
 def plan(site: Vars, **options: Any) -> dict[str, Any]:

@@ -10,17 +10,15 @@ from typing import Any
 
 import pytest
 from ansible_collections.mailops.cyrus.plugins.plugin_utils import _reseed
+from ansible_collections.mailops.cyrus.tests.unit.plugins.plugin_utils.answers import (
+    Vars,
+    answers,
+    record,
+)
 
-Vars = dict[str, dict[str, Any]]
 HOSTS = ["imap1", "imap2", "imap3", "imap4"]
 FENCE = {"since": "2026-11-01T10:00:00Z", "by": "guard", "reason": "x"}
 ROOM = {"path": "/x", "free_bytes": 50, "total_bytes": 100, "used_bytes": 50}
-
-
-def record(host: str) -> dict[str, Any]:
-    role = "master" if host == "imap1" else "replica"
-    told = {"store": "store1", "host": host, "role": role, "master": "imap1", "epoch": 2}
-    return {**told, "since": "2026-11-01T10:00:00Z"}
 
 
 def readiness(host: str) -> dict[str, Any]:
@@ -43,31 +41,9 @@ def readiness(host: str) -> dict[str, Any]:
     }
 
 
-def channel(replica: str) -> dict[str, Any]:
-    return {
-        "name": replica,
-        "replica": replica,
-        "state": "active",
-        "paused": False,
-        "link": {"ok": True, "reason": None},
-        "lag": 0.5,
-        "quarantine": [],
-    }
-
-
 @pytest.fixture
 def site() -> Vars:
-    found: Vars = {}
-    for host in HOSTS:
-        server = {"installed": True, "version": "3.6.1", "record": record(host), "history": []}
-        found[host] = {
-            "cyrus_store": "store1",
-            "cyrus_master": "imap1",
-            "cyrus_server": server,
-            "cyrus_readiness": readiness(host),
-            "cyrus_channels": {"channels": []},
-        }
-    found["imap1"]["cyrus_channels"] = {"channels": [channel(host) for host in HOSTS[1:]]}
+    found = answers(HOSTS, readiness)
     found["mx1"] = {"cyrus_delivery": {"running": True, "held": False, "by": None, "reason": None}}
     return found
 
