@@ -46,7 +46,7 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
         "stage": stage,
         "from": old,
         "to": candidate,
-        "epoch": store.epoch if stage != "start" else (store.epoch or 0) + 1,
+        "epoch": (store.epoch or 0) + 1 if stage in ("start", "other") else store.epoch,
         "hosts": names,
         "probed": names,
         "client": next(iter(options["mtas"]), old),
@@ -61,6 +61,12 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
         "points": list(options["points"]),
         "databases": list(answers.get(old, {}).get("databases") or []),
     }
+    if stage == "other":
+        document["reasons"] = [
+            f"{store.master} is named as master in epoch {store.epoch} and is not yet: complete "
+            f"that change first, with -e cyrus_candidate={store.master}"
+        ]
+        return document
     if stage != "start":
         document["reasons"] = [
             *_hopeless(store, candidate, answers[candidate]),
@@ -91,7 +97,7 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
                 *reasons(facts),
                 *_lost(store, hostvars),
                 *_silent(hostvars, options["other_mtas"]),
-                *_locked_out(hostvars, document["client"]),
+                *(_locked_out(hostvars, document["client"]) if answers[old] else ()),
             ]
         )
     )
@@ -139,7 +145,7 @@ def _silent(hostvars: HostVars, mtas: Iterable[str]) -> Iterator[str]:
 
 
 def _locked_out(hostvars: HostVars, client: str) -> Iterator[str]:
-    """Why clients can't log in as things are; a host that is gone is told of elsewhere."""
+    """Why clients can't log in to a master that answers."""
     found = _registered(hostvars, client, "login")
     if found.get("failed"):
         yield (
@@ -189,10 +195,12 @@ def _stage(store: Store, candidate: str, hostvars: HostVars, held: bool) -> str:
     """How far it is, by what the hosts are; the history is no more than a hint.
 
     `start`: nothing has changed hands. `begun`: the candidate is the master, and is fenced by a run
-    that wanted another one. `moved`: its role is recorded. `done`: and all that follows is there.
+    that wanted another one. `other`: another one's role is recorded, and it has not taken it yet.
+    `moved`: its role is recorded. `done`: and all that follows is there.
     """
     if store.master != candidate:
-        return "start"
+        named = next((host.record for host in store.hosts if host.name == store.master), None)
+        return "start" if named is None or named.role == "master" else "other"
     fences = {host.name: _readiness(hostvars, host.name).get("fence") for host in store.hosts}
     if (fences[candidate] or {}).get("by") == "switchover":
         return "begun"
@@ -224,7 +232,7 @@ def _changes(store: Store, candidate: str, hostvars: HostVars) -> list[Answer]:
 
 
 def _old_master(store: Store, candidate: str, stage: str, hostvars: HostVars) -> str:
-    if stage == "start":
+    if stage in ("start", "other"):
         return str(store.master)
     if stage == "begun":
         return candidate

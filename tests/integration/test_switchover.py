@@ -421,3 +421,20 @@ def test_a_limit_is_refused() -> None:
     run = switchover("imap2", "--limit", "imap1")
     assert run.rc != 0
     assert "without --limit" in run.output
+
+
+@lab.only_long
+def test_behind_another_ones_record_nothing_is_undone(tmp_path: Path) -> None:
+    candidate = other()
+    (third,) = set(STORE) - {master(), candidate}
+    switchover_killed(candidate, "Give the role to the candidate")
+    for extra in ({}, {"cyrus_switchover_state": "undone"}):
+        run = switchover(third, **extra)
+        assert run.rc != 0
+        said = " ".join(run.output.split())
+        assert f"complete that change first, with -e cyrus_candidate={candidate}" in said, said
+        assert "(1 reason)" in said, said
+        assert run.changed() == 0, run.output
+    run = switchover(candidate)
+    assert run.rc == 0, run.output
+    settled(candidate, tmp_path)

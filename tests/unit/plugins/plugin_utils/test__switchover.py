@@ -413,3 +413,13 @@ def test_a_host_that_is_off_is_one_reason_and_not_many(site: Vars, host: str, sa
     found = plan(site)
     assert found["reasons"] == [said]
     assert "the switchover would begin" in _switchover.lines(found)[0]
+
+
+def test_behind_another_ones_record_nothing_is_begun_and_nothing_undone(site: Vars) -> None:
+    changed = moved(site, ["imap1"])
+    found = plan(changed, "imap3")
+    assert found["stage"] == "other"
+    assert found["reasons"] == [
+        "imap2 is named as master in epoch 2 and is not yet: complete that change first, with "
+        "-e cyrus_candidate=imap2"
+    ]
