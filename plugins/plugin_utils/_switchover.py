@@ -97,7 +97,7 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
                 *reasons(facts),
                 *_lost(store, hostvars),
                 *_silent(hostvars, options["other_mtas"]),
-                *(_locked_out(hostvars, document["client"]) if answers[old] else ()),
+                *(_locked_out(hostvars, document["client"]) if answers.get(old) else ()),
             ]
         )
     )

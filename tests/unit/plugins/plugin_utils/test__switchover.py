@@ -423,3 +423,11 @@ def test_behind_another_ones_record_nothing_is_begun_and_nothing_undone(site: Va
         "imap2 is named as master in epoch 2 and is not yet: complete that change first, with "
         "-e cyrus_candidate=imap2"
     ]
+
+
+def test_a_store_without_a_master_is_a_reason(site: Vars) -> None:
+    for host in HOSTS:
+        del site[host]["cyrus_master"]
+    put(site, "imap2.cyrus_server.record", record("imap2", "imap2"))
+    found = plan(site, "imap3")
+    assert "both have the role of master of store store1" in found["reasons"][0]
