@@ -69,11 +69,10 @@ test-all: ## test plus the long runs
 	@TEST_LONG=1 $(MAKE) test
 
 .PHONY: bench
-bench: lab-up ## Parity, the replicator and reseed against sync_client; the outage of a switchover
+bench: lab-up ## Parity and the replicator against sync_client; the outage of a switchover
 	$(BIN)/python -m tests.benchmark
 	$(BIN)/python -m tests.benchmark.replicator
 	$(BIN)/python -m tests.benchmark.switchover
-	$(BIN)/python -m tests.benchmark.reseed
 
 .PHONY: chaos
 chaos: need-root venv ## Rounds of fault, failover and rejoin under load: ROUNDS=n, SEED=s or CARD=c of an earlier run
