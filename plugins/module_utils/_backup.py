@@ -19,7 +19,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 
 from . import (
@@ -33,6 +33,7 @@ from . import (
 )
 from ._errors import ReplicationError
 from ._install import Install
+from ._trees import Tree
 
 _ORDER = f"{_backup_content.FOLDER}/order.json"
 RESULT = f"{_backup_content.FOLDER}/result.json"
@@ -155,7 +156,7 @@ def _result() -> Result:
         limit = ordered()[0].seconds
         raise ReplicationError(
             f"the backup did not end within {limit:g} s, and was ended: give it more "
-            "(cyrus_backup_timeout)"
+            "(cyrus_backup_limit)"
             if why == "timeout"
             else f"the backup was ended on the host ({why}): run it again"
         )
@@ -189,10 +190,12 @@ def _refuse(record: _role.Record | None) -> None:
 
 
 def _refuse_order(order: Order) -> None:
-    for trouble in _trees.troubles(Install.discover().settings):
+    settings = Install.discover().settings
+    for trouble in _trees.troubles(settings):
         raise ReplicationError(trouble)
+    trees = _trees.trees(settings)
     if order.driver in ("tar", "rsync"):
-        _refuse_folder(order.to)
+        _refuse_folder(order.to, trees)
     if order.driver in ("rsync", "restic") and shutil.which(order.driver) is None:
         raise ReplicationError(f"{order.driver} is missing on this host: install it")
     if order.environment:
@@ -204,15 +207,15 @@ def _refuse_order(order: Order) -> None:
             raise ReplicationError(
                 f"{order.environment} holds secrets and others can read it: chmod 0600"
             )
-    for tree in _trees.trees(Install.discover().settings) if order.root != "/" else ():
+    for tree in () if order.rests else trees:
         if not os.path.isdir(order.root.rstrip("/") + tree.path):
             raise ReplicationError(f"{order.root} is no copy of this host: it has no {tree.path}")
 
 
-def _refuse_folder(to: str) -> None:
+def _refuse_folder(to: str, trees: Iterable[Tree]) -> None:
     if not os.path.isabs(to) or not os.path.isdir(to):
         raise ReplicationError(f"{to or 'cyrus_backup_to'} is no folder on this host: make it")
-    for tree in _trees.trees(Install.discover().settings):
+    for tree in trees:
         if f"{os.path.realpath(to)}/".startswith(f"{os.path.realpath(tree.path)}/"):
             raise ReplicationError(f"{to} lies in {tree.path}, which is backed up: take another")
 

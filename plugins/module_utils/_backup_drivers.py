@@ -88,7 +88,7 @@ def _rsync(to: str, name: str, wanted: Paths, before: str | None) -> list[str]:
         # Cyrus changes an index within one second and without changing its size.
         *("--no-human-readable", "--modify-window=-1"),
         *((f"--link-dest={before}",) if before else ()),
-        *(f"--exclude={_escaped(path, '*?[')}" for path in wanted.excluded),
+        *(f"--exclude={_escaped(path)}" for path in wanted.excluded),
         "--",
         *(f"{wanted.root.rstrip('/')}/./{_relative(path)}" for path in wanted.included),
         f"/./{_relative(wanted.beside)}",
@@ -101,7 +101,7 @@ def _restic(to: str, name: str, wanted: Paths, _before: str | None) -> list[str]
     return [
         *("restic", "backup", "--json", f"--tag={name}"),
         *((f"--repo={to}",) if to else ()),
-        *(f"--exclude={_escaped(below + path, '*?[')}" for path in wanted.excluded),
+        *(f"--exclude={_escaped(below + path)}" for path in wanted.excluded),
         "--",
         *(below + path for path in wanted.included),
         wanted.beside,
@@ -115,9 +115,9 @@ def _relative(path: str) -> str:
     return path.lstrip("/")
 
 
-def _escaped(path: str, special: str) -> str:
+def _escaped(path: str) -> str:
     """A pattern that means just this path."""
-    return "".join(f"\\{char}" if char in special + "\\" else char for char in path)
+    return "".join(f"\\{char}" if char in "*?[\\" else char for char in path)
 
 
 def made(driver: str, stdout: str, name: str) -> Made:

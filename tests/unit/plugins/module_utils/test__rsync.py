@@ -73,8 +73,8 @@ def test_a_failure_says_why_and_a_time_limit_ends_it() -> None:
         _rsync.run(["sleep", "10"], 0.1, note)
 
 
-@pytest.mark.skipif(shutil.which("rsync") is None, reason="there is no rsync here")
 def test_a_change_within_a_second_that_keeps_the_size_is_seen(tmp_path: Path) -> None:
+    assert shutil.which("rsync"), "rsync is missing: run make tools"
     source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()
     index = source / "cyrus.index"
