@@ -61,11 +61,7 @@ def fence(by: str, reason: str, seconds: float, check: bool = False) -> Done:
 
 def _fenced(by: str, reason: str, started: float, seconds: float, check: bool) -> Done:
     before = _fence.read()
-    if before is not None and before.by == "guard" and by in ("switchover", "reseed"):
-        # It would be taken back in the middle.
-        raise ReplicationError(
-            f"this host is fenced by the guard since {before.since}: {before.reason}"
-        )
+    refuse_joining(before, by, reason)
     _posture.current()
     refuse_writers()
     new = before is None or _takes_over(by, before.by)
@@ -82,6 +78,16 @@ def _fenced(by: str, reason: str, started: float, seconds: float, check: bool) -
         _open(seconds)
         raise ReplicationError(f"{error}; the host serves again") from error
     return Done(_fence.read(), new or changed, _since(started), ended)
+
+
+def refuse_joining(before: Fence | None, by: str, reason: str) -> None:
+    """A change that rests on another one's fence would have it taken back in the middle; pure."""
+    if by not in ("switchover", "reseed") or before is None or before.by == "administrator":
+        return
+    if (before.by, before.reason) != (by, reason):
+        raise ReplicationError(
+            f"this host is fenced by {before.by} since {before.since}: {before.reason}"
+        )
 
 
 def _takes_over(by: str, other: str) -> bool:
@@ -111,31 +117,30 @@ def settle(end: float) -> tuple[bool, dict[str, int]]:
 
 
 def release(
-    by: str, seconds: float, force: bool = False, epoch: int | None = None, check: bool = False
+    by: str,
+    seconds: float,
+    reason: str | None = None,
+    force: bool = False,
+    epoch: int | None = None,
+    check: bool = False,
 ) -> Done:
-    """Let this host serve again within some seconds; `force` where no peer could be asked, `epoch`
-    only while its record is of that one."""
+    """Let this host serve again within some seconds; `reason` only where it was fenced for that
+    one, `force` where no peer could be asked, `epoch` only while its record is of that one."""
     started = time.monotonic()
     with _alone.changing(seconds):
-        return _released(by, started, seconds, force, epoch, check)
-
-
-def _released(
-    by: str, started: float, seconds: float, force: bool, epoch: int | None, check: bool
-) -> Done:
-    record, posture = _posture.current()
-    before = _fence.read()
-    refuse_release(record, before, by, force, epoch)
-    new = before is not None or (record.role == "master" and not posture.serving)
-    if check:
-        return Done(None, new, 0.0)
-    if force and record.role == "master":
-        _clearance.grant(record.epoch)
-    _fence.remove()
-    changed = _open(seconds)
-    if before is not None:
-        _replicate_again()
-    return Done(None, changed or new, _since(started))
+        record, posture = _posture.current()
+        before = _fence.read()
+        refuse_release(record, before, by, reason, force, epoch)
+        new = before is not None or (record.role == "master" and not posture.serving)
+        if check:
+            return Done(None, new, 0.0)
+        if force and record.role == "master":
+            _clearance.grant(record.epoch)
+        _fence.remove()
+        changed = _open(seconds)
+        if before is not None:
+            _replicate_again()
+        return Done(None, changed or new, _since(started))
 
 
 def _open(seconds: float) -> bool:
@@ -156,9 +161,14 @@ def _replicate_again() -> None:
 
 
 def refuse_release(
-    record: _role.Record, before: Fence | None, by: str, force: bool, epoch: int | None = None
+    record: _role.Record,
+    before: Fence | None,
+    by: str,
+    reason: str | None = None,
+    force: bool = False,
+    epoch: int | None = None,
 ) -> None:
-    """Nobody but an administrator takes back what another has done."""
+    """Nobody but an administrator takes back what another has done; pure but for the clearance."""
     if epoch is not None and record.epoch != epoch:
         raise ReplicationError(
             f"{record.host} is {record.role} in epoch {record.epoch}, and not in epoch {epoch} any "
@@ -170,7 +180,8 @@ def refuse_release(
             f"{record.host} was superseded by {record.master} in epoch {record.epoch}: "
             "bring it back with rejoin"
         )
-    if before is not None and before.by != by and by != "administrator":
+    same = before is not None and before.by == by and reason in (None, before.reason)
+    if before is not None and not same and by != "administrator":
         raise ReplicationError(
             f"{record.host} is fenced by {before.by} since {before.since} ({before.reason}): "
             "release it with the module fence, state=absent"

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
-from . import _command, _endpoints, _state
+from . import _command, _endpoints, _names, _state
 from ._errors import ReplicationError
+from ._imapd_conf import switch
 from ._install import read_settings
 from ._session import Answer, Endpoint, Session
 
@@ -74,10 +75,24 @@ def send(recipient: str, text: str, sender: str) -> None:
         raise ReplicationError(f"the mail server of this host does not take the probe: {told}")
 
 
-def local(user: str) -> Endpoint:
-    """A user's mail on this host, in any role, by its private socket."""
+def opened(user: str, name: str) -> Mailbox:
+    """A user's mailbox on this host, in any role, by its private socket.
+
+    A user without any is refused here: Cyrus would make one for who logs in (`autocreate_quota`),
+    on a replica too.
+    """
     settings = read_settings("/etc/imapd.conf")
-    return replace(_endpoints.own(_endpoints.read_store(), "this host", settings), act_as=user)
+    own = _endpoints.own(_endpoints.read_store(), "this host", settings)
+    delimiter = "/" if switch(settings.get("unixhierarchysep", "yes")) else "."
+    session = Session(own)
+    try:
+        listed = session.listing(_names.pattern_of(user, delimiter, own.virtdomains))
+        there = any(_names.is_inbox(name) and _names.owner(name) == user for name in listed)
+    finally:
+        session.close()
+    if not there:
+        raise ReplicationError(f"{user} has no mailbox on this host: name a user of this store")
+    return Mailbox(replace(own, act_as=user), name)
 
 
 class Mailbox:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: arrival
 short_description: Removes a message from a user's mailbox on a store's master
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Expunges the messages with a certain Message-ID, by the private socket of this host, and nothing
     else. It is meant for what M(mailops.cyrus.probe) has sent.
@@ -66,7 +66,7 @@ def main() -> None:
     )
     try:
         message_id = _probe.check_message_id(module.params["message_id"])
-        with _probe.Mailbox(_probe.local(module.params["user"]), module.params["mailbox"]) as box:
+        with _probe.opened(module.params["user"], module.params["mailbox"]) as box:
             removed = box.find(message_id).found
             if removed and not module.check_mode:
                 box.remove(message_id)

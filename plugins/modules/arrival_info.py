@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: arrival_info
 short_description: Waits until a message is in a user's mailbox on a host of a store
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Reads the mailbox on this host, be it master, replica or fenced, by its private socket.
 author:
@@ -22,6 +22,9 @@ options:
     description: Seconds to wait for it.
     type: float
     default: 30
+  expected:
+    description: How many of it there have to be; anything else is a failure.
+    type: int
 seealso:
   - module: mailops.cyrus.arrival
   - module: mailops.cyrus.probe
@@ -32,8 +35,7 @@ EXAMPLES = r"""
   mailops.cyrus.arrival_info:
     user: probe
     message_id: "{{ probe.message_id }}"
-  register: arrival
-  failed_when: arrival.found != 1
+    expected: 1
 """
 
 RETURN = r"""
@@ -65,16 +67,29 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._errors import Repli
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={**_probe.ARGUMENTS, "timeout": {"type": "float", "default": 30}},
+        argument_spec={
+            **_probe.ARGUMENTS,
+            "timeout": {"type": "float", "default": 30},
+            "expected": {"type": "int"},
+        },
         supports_check_mode=True,
     )
     started = time.monotonic()
     try:
         message_id = _probe.check_message_id(module.params["message_id"])
-        with _probe.Mailbox(_probe.local(module.params["user"]), module.params["mailbox"]) as box:
+        with _probe.opened(module.params["user"], module.params["mailbox"]) as box:
             found = _probe.wait(box, message_id, module.params["timeout"])
     except ReplicationError as error:
         module.fail_json(msg=str(error))
+    wanted = module.params["expected"]
+    if wanted not in (None, found.found):
+        seconds = module.params["timeout"]
+        module.fail_json(
+            msg=f"{found.found} instead of {wanted} of the message {message_id} came into "
+            f"{module.params['mailbox']} of {module.params['user']} within {seconds:g} s: look at "
+            "the queue and the log of the delivery hosts, and at replication",
+            **asdict(found),
+        )
     module.exit_json(**asdict(found), seconds=round(time.monotonic() - started, 3))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: copyback
 short_description: Brings what an old Cyrus IMAP master alone has to the new one
-version_added: 0.3.0
+version_added: 0.1.0
 description:
   - Runs on the new master, while that serves clients. Compares the old master, which is fenced and
     is only read, with this host and with the merge base that was kept when this host became master.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: delivery_hold
 short_description: Holds the deliveries to a store on a host that hands mail to it
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Keeps a store's mail in the queue of the mail server on this host, and lets it go again. New
     mail is taken and queued, nothing goes back to its sender for having waited, and mail for others

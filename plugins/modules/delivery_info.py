@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: delivery_info
 short_description: Tells whether the deliveries to a store are held, and whether they could be
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Asks the mail server of a host that hands mail to a store. What could not be told is null, with
     the reason.

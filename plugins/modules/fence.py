@@ -35,9 +35,11 @@ options:
     choices: [switchover, guard, failover, reseed, administrator]
     default: administrator
   reason:
-    description: Why, as C(status) shows it.
+    description:
+      - Why, as C(status) shows it; with O(state=present) it is V(fenced by hand) unless given.
+      - With O(state=absent), only a fence that was put for this reason is removed, unless by an
+        V(administrator).
     type: str
-    default: fenced by hand
   force:
     description:
       - With O(state=absent), let a master serve that could not ask any peer since its boot whether
@@ -94,7 +96,7 @@ def main() -> None:
         argument_spec={
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "by": {"type": "str", "choices": list(_fence.BY), "default": "administrator"},
-            "reason": {"type": "str", "default": "fenced by hand"},
+            "reason": {"type": "str"},
             "force": {"type": "bool", "default": False},
             "epoch": {"type": "int"},
             "timeout": {"type": "float", "default": 30},
@@ -105,13 +107,16 @@ def main() -> None:
     try:
         before = _fence.read()
         if params["state"] == "absent":
-            options = {name: params[name] for name in ("force", "epoch")}
+            options = {name: params[name] for name in ("reason", "force", "epoch")}
             done = _fencing.release(
                 params["by"], params["timeout"], check=module.check_mode, **options
             )
         else:
             done = _fencing.fence(
-                params["by"], params["reason"], params["timeout"], module.check_mode
+                params["by"],
+                params["reason"] or "fenced by hand",
+                params["timeout"],
+                module.check_mode,
             )
     except ReplicationError as error:
         module.fail_json(msg=str(error))

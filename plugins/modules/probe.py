@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: probe
 short_description: Sends a message by which it can be seen whether mail arrives
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Hands one message to the mail server of this host, by C(/usr/sbin/sendmail).
   - That it was taken does not mean that it arrived, which M(mailops.cyrus.arrival_info) tells.

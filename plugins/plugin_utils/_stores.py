@@ -22,6 +22,8 @@ HostVars = Mapping[str, Mapping[str, Any]]
 
 # What Ansible says before ssh's own words.
 _AROUND = re.compile(r"^(Task failed: )?Data could not be sent to remote host .* over ssh: (?=.)")
+# What ssh says of a connection that it had kept, before it says what is wrong.
+_KEPT = re.compile(r"(?:mux_client_\w+: |ControlSocket ).*\n(?=.)")
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def _host(name: str, answer: Mapping[str, Any]) -> Host:
 
 def message_of(answer: Mapping[str, Any]) -> str:
     """What a module that failed said, or Ansible of a host that can't be reached, on one line."""
-    said = " ".join(str(answer.get("msg") or "no answer").split())
+    said = " ".join(_KEPT.sub("", str(answer.get("msg") or "no answer")).split())
     return _AROUND.sub("", said)
 
 

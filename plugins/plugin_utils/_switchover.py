@@ -41,6 +41,11 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
     ]
     stage = _stage(store, candidate, hostvars, bool(held))
     old = _old_master(store, candidate, stage, hostvars)
+    fence = answers.get(old, {}).get("fence") or {}
+    purpose = f"switchover from {old} to {candidate}"
+    if fence.get("by") == "switchover" and fence["reason"] != purpose:
+        # Another run's, dead or not. Whoever names the master takes it back.
+        stage, purpose = ("other" if stage == "start" else stage), fence["reason"]
     document: dict[str, Any] = {
         "store": store.name,
         "stage": stage,
@@ -54,7 +59,8 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
         "mtas": list(options["mtas"]),
         "channels": {name: channel_name(name) for name in names},
         "held": sorted(held),
-        "fenced": bool(answers.get(old, {}).get("fence")),
+        "fenced": bool(fence),
+        "purpose": purpose,
         "accepted": [],
         "compare": [],
         "reasons": [],
@@ -63,8 +69,11 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
     }
     if stage == "other":
         document["reasons"] = [
-            f"{store.master} is named as master in epoch {store.epoch} and is not yet: complete "
-            f"that change first, with -e cyrus_candidate={store.master}"
+            f"{old} is fenced since {fence['since']} by another run ({purpose}): wait for it, run "
+            f"that change again, or take it back with -e cyrus_candidate={old}"
+            if fence
+            else f"{old} is named as master in epoch {store.epoch} and is not yet: complete that "
+            f"change first, with -e cyrus_candidate={old}"
         ]
         return document
     if stage != "start":
@@ -98,6 +107,7 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
                 *_lost(store, hostvars),
                 *_silent(hostvars, options["other_mtas"]),
                 *(_locked_out(hostvars, document["client"]) if answers.get(old) else ()),
+                *_no_inbox(hostvars, old),
             ]
         )
     )
@@ -154,6 +164,16 @@ def _locked_out(hostvars: HostVars, client: str) -> Iterator[str]:
         )
 
 
+def _no_inbox(hostvars: HostVars, master: str) -> Iterator[str]:
+    """Why the probe would not arrive."""
+    found = _registered(hostvars, master, "inbox")
+    if found.get("failed"):
+        yield (
+            f"no probe can arrive on {master}: {message_of(found)} (cyrus_probe_recipient and "
+            "cyrus_probe_user say where it goes)"
+        )
+
+
 def _awaited(store: Store, hostvars: HostVars, candidate: str) -> Iterator[str]:
     """Hosts that must not follow: they have missed a failover."""
     marks = _registered(hostvars, candidate, "server").get("awaited") or ()
@@ -195,7 +215,8 @@ def _stage(store: Store, candidate: str, hostvars: HostVars, held: bool) -> str:
     """How far it is, by what the hosts are; the history is no more than a hint.
 
     `start`: nothing has changed hands. `begun`: the candidate is the master, and is fenced by a run
-    that wanted another one. `other`: another one's role is recorded, and it has not taken it yet.
+    that wanted another one. `other`: another run is at it, by its fence or because the role of its
+    candidate is recorded, which has not taken it yet.
     `moved`: its role is recorded. `done`: and all that follows is there.
     """
     if store.master != candidate:
@@ -324,7 +345,7 @@ def lines(plan_: Answer, check: bool = False) -> list[str]:
     if plan_["mtas"]:
         found.append(f"  deliveries wait on {', '.join(plan_['mtas'])}")
     found += [f"  {point}" for point in plan_["points"]]
-    if plan_["compare"]:
+    if plan_["compare"] and not plan_["reasons"]:
         found.append(f"  compared first: channel {', '.join(plan_['compare'])}")
     return found + [f"  ! {reason}" for reason in plan_["reasons"]]
 

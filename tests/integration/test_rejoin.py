@@ -211,11 +211,14 @@ def test_what_can_not_be_read_ends_it_before_anything_is_dropped() -> None:
 
 @lab.only_long
 def test_what_can_not_be_read_is_left_out_where_that_is_accepted() -> None:
+    # The run before has found the same content elsewhere, and lacks nothing any more.
+    back_to(SPLIT)
     (path,) = lab.ssh(
         OLD, "grep -rl '^Subject: lone' /var/spool/cyrus/mail --include='[1-9]*.' | xargs ls -tr"
     ).stdout.split()[:1]
     lab.ssh(OLD, f"truncate -s 3 {path}")
-    assert rejoin().rc != 0
+    run = rejoin()
+    assert run.rc != 0, run.output
     run = rejoin(cyrus_rejoin_accept_failures=True)
     assert run.rc == 0, run.output
     assert role(OLD)["role"] == "replica"

@@ -105,6 +105,12 @@ def test_again_changes_nothing() -> None:
     assert run.rc == 0, run.output
     assert run.changed() == 0, run.output
     assert f"{master()} is master of store store1 already" in run.output
+    undone = switchover(master(), cyrus_switchover_state="undone")
+    assert undone.rc != 0
+    assert "can't be taken back: run switchover with another host" in " ".join(
+        undone.output.split()
+    )
+    assert undone.changed() == 0, undone.output
 
 
 def test_setup_after_a_switchover_changes_nothing() -> None:
@@ -415,6 +421,23 @@ def test_bad_input_is_one_sentence(extra: dict[str, str], said: str) -> None:
     assert run.rc != 0
     assert said in run.output, run.output
     assert run.changed() == 0 or "nogroup" in said
+
+
+def test_a_probe_without_a_mailbox_is_refused() -> None:
+    run = switchover(other(), "--check", cyrus_probe_recipient="none.such@example.org")
+    assert run.rc != 0
+    said = " ".join(run.output.split())
+    assert f"no probe can arrive on {master()}: none.such has no mailbox" in said, said
+    assert "(1 reason)" in said, said
+    assert run.changed() == 0, run.output
+
+
+def test_a_probe_that_does_not_arrive_is_told_in_one_sentence() -> None:
+    user = lab.var("lab_users")[0]
+    sought = {"user": user, "message_id": "<never@sent>", "timeout": 0.5, "expected": 1}
+    found = lab.module(master(), "arrival_info", **sought)
+    assert found["failed"]
+    assert found["msg"].startswith("0 instead of 1 of the message <never@sent> came into INBOX of")
 
 
 def test_a_limit_is_refused() -> None:

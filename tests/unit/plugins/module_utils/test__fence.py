@@ -99,25 +99,40 @@ def test_what_setup_asked_for_is_kept() -> None:
 def test_nobody_but_an_administrator_takes_back_what_another_has_done() -> None:
     _clearance.grant(3)
     master = record("master")
-    _fencing.refuse_release(master, FENCE, "switchover", False)
-    _fencing.refuse_release(master, FENCE, "administrator", False)
+    _fencing.refuse_release(master, FENCE, "switchover")
+    _fencing.refuse_release(master, FENCE, "administrator")
     with pytest.raises(ReplicationError, match="a is fenced by switchover since"):
-        _fencing.refuse_release(master, FENCE, "guard", False)
-    _fencing.refuse_release(master, FENCE, "switchover", False, 3)
+        _fencing.refuse_release(master, FENCE, "guard")
+    _fencing.refuse_release(master, FENCE, "switchover", epoch=3)
     with pytest.raises(ReplicationError, match="master in epoch 3, and not in epoch 2 any more"):
-        _fencing.refuse_release(master, FENCE, "switchover", False, 2)
+        _fencing.refuse_release(master, FENCE, "switchover", epoch=2)
     with pytest.raises(ReplicationError, match="superseded by b in epoch 3"):
-        _fencing.refuse_release(record("fenced"), None, "administrator", True)
+        _fencing.refuse_release(record("fenced"), None, "administrator", force=True)
+
+
+def test_what_another_switchover_has_fenced_is_neither_joined_nor_taken_back() -> None:
+    _clearance.grant(3)
+    _fencing.refuse_release(record("master"), FENCE, "switchover", "to b")
+    with pytest.raises(ReplicationError, match=r"a is fenced by switchover since .* \(to b\)"):
+        _fencing.refuse_release(record("master"), FENCE, "switchover", "to c")
+    _fencing.refuse_release(record("master"), FENCE, "administrator", "by hand")
+    _fencing.refuse_joining(FENCE, "switchover", "to b")
+    for by, reason in (("switchover", "to c"), ("reseed", "to b")):
+        with pytest.raises(ReplicationError, match="this host is fenced by switchover since"):
+            _fencing.refuse_joining(FENCE, by, reason)
+    for by in ("guard", "failover", "administrator"):
+        _fencing.refuse_joining(FENCE, by, "another reason")
+    _fencing.refuse_joining(replace(FENCE, by="administrator"), "switchover", "to c")
 
 
 def test_what_a_failover_has_begun_at_a_superseded_host_is_taken_back() -> None:
     begun = replace(FENCE, by="failover")
     for by in ("failover", "administrator"):
-        _fencing.refuse_release(record("fenced"), begun, by, False, 3)
+        _fencing.refuse_release(record("fenced"), begun, by, epoch=3)
     with pytest.raises(ReplicationError, match="a is fenced by failover since"):
-        _fencing.refuse_release(record("fenced"), begun, "switchover", False)
+        _fencing.refuse_release(record("fenced"), begun, "switchover")
     with pytest.raises(ReplicationError, match="superseded by b in epoch 3"):
-        _fencing.refuse_release(record("fenced"), replace(FENCE, by="guard"), "guard", False)
+        _fencing.refuse_release(record("fenced"), replace(FENCE, by="guard"), "guard")
 
 
 @pytest.mark.parametrize(
@@ -138,6 +153,6 @@ def test_who_takes_a_fence_over(by: str, other: str, taken: bool) -> None:
 
 def test_master_that_has_asked_nobody_is_not_released() -> None:
     with pytest.raises(ReplicationError, match="has not learned since its boot"):
-        _fencing.refuse_release(record("master"), FENCE, "administrator", False)
-    _fencing.refuse_release(record("master"), FENCE, "administrator", True)
-    _fencing.refuse_release(record("replica"), FENCE, "administrator", False)
+        _fencing.refuse_release(record("master"), FENCE, "administrator")
+    _fencing.refuse_release(record("master"), FENCE, "administrator", force=True)
+    _fencing.refuse_release(record("replica"), FENCE, "administrator")

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailops.cyrus.plugins.module_utils import _probe
+from ansible_collections.mailops.cyrus.plugins.module_utils import _endpoints, _probe
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._probe import Found
 from ansible_collections.mailops.cyrus.plugins.module_utils._session import Answer, Endpoint
@@ -84,6 +84,35 @@ def test_it_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _probe.wait(box, ID, 5) == Found(1, 3, None)
     monkeypatch.setattr(box, "find", lambda _id: Found(0))
     assert _probe.wait(box, ID, 0.01) == Found(0)
+
+
+@pytest.mark.parametrize("listed", [[], ["user.anna.x", "user.annabel", "DELETED.user.anna.5f"]])
+def test_who_has_no_mailbox_is_not_logged_in(
+    listed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logins: list[str] = []
+    boxes = list(listed)
+
+    class Listing(Session):
+        def listing(self, pattern: str) -> list[str]:
+            assert pattern == "user/anna*"
+            return boxes
+
+    def session(endpoint: Endpoint) -> Session:
+        logins.append(endpoint.act_as)
+        return Listing({})
+
+    own = Endpoint("this host", virtdomains=False)
+    monkeypatch.setattr(_probe, "Session", session)
+    monkeypatch.setattr(_probe, "read_settings", lambda _path: {})
+    monkeypatch.setattr(_endpoints, "read_store", lambda: None)
+    monkeypatch.setattr(_endpoints, "own", lambda *_told: own)
+    with pytest.raises(ReplicationError, match="anna has no mailbox on this host"):
+        _probe.opened("anna", "INBOX")
+    assert logins == [""]
+    boxes.append("user.anna")
+    _probe.opened("anna", "INBOX")
+    assert logins[1:] == ["", "anna"]
 
 
 def test_a_refusal_names_the_user(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -623,3 +623,12 @@ def test_of_a_host_that_is_off_ssh_s_own_words_are_told() -> None:
     told = _stores.message_of({"unreachable": True, "msg": said})
     assert told == "ssh: connect to host 192.0.2.12 port 22: No route to host"
     assert _stores.message_of({"failed": True, "msg": "x"}) == "x"
+
+
+def test_what_ssh_says_of_a_kept_connection_is_left_out() -> None:
+    noise = "mux_client_request_session: read from master failed: Broken pipe\r\n"
+    said = "Failed to connect to the host via ssh: "
+    assert _stores.message_of({"msg": f"{said}{noise}ssh: No route to host"}) == (
+        f"{said}ssh: No route to host"
+    )
+    assert "Broken pipe" in _stores.message_of({"msg": said + noise})

@@ -14,7 +14,11 @@ from ansible_collections.mailops.cyrus.plugins.plugin_utils import _switchover
 
 Vars = dict[str, dict[str, Any]]
 NOW = 1793527200.0  # 2026-11-01T10:00:00Z
-FENCE = {"since": "2026-11-01T10:00:00Z", "by": "switchover", "reason": "a run that died"}
+FENCE = {
+    "since": "2026-11-01T10:00:00Z",
+    "by": "switchover",
+    "reason": "switchover from imap1 to imap2",
+}
 
 
 def record(host: str, master: str = "imap1", epoch: int = 1) -> dict[str, Any]:
@@ -331,6 +335,7 @@ def test_the_master_that_a_dead_run_has_fenced_is_named(site: Vars) -> None:
     put(site, "imap1.cyrus_readiness.fence", FENCE)
     found = plan(site, "imap1")
     assert (found["stage"], found["from"], found["fenced"]) == ("begun", "imap1", True)
+    assert found["purpose"] == FENCE["reason"]
     assert "fenced by a switchover" in _switchover.lines(found)[0]
 
 
@@ -422,6 +427,16 @@ def test_behind_another_ones_record_nothing_is_begun_and_nothing_undone(site: Va
     assert found["reasons"] == [
         "imap2 is named as master in epoch 2 and is not yet: complete that change first, with "
         "-e cyrus_candidate=imap2"
+    ]
+
+
+def test_what_a_run_to_another_candidate_has_fenced_is_left_to_that(site: Vars) -> None:
+    put(site, "imap1.cyrus_readiness.fence", FENCE)
+    found = plan(site, "imap3")
+    assert found["stage"] == "other"
+    assert found["reasons"] == [
+        "imap1 is fenced since 2026-11-01T10:00:00Z by another run (switchover from imap1 to "
+        "imap2): wait for it, run that change again, or take it back with -e cyrus_candidate=imap1"
     ]
 
 
