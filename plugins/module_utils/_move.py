@@ -212,7 +212,7 @@ def _end_receiving(end: float) -> None:
 
 def _forget_former_time() -> None:
     """What a host knows from when it was master before: old events would be sent again, an old
-    comparison would count, and an old pause or quarantine would hold."""
+    comparison or heartbeat would count, and an old pause or quarantine would hold."""
     _doubt.settle()
     directory = Install.discover().config_directory
     paths = []
@@ -220,7 +220,8 @@ def _forget_former_time() -> None:
         folder = SyncLog(directory, channel).folder
         paths += [os.path.join(folder, name) for name in FILES]
         paths.append(os.path.join(_channel.PARITY_DIR, f"{channel}.json"))
-        paths += [_state.pause_of(channel), _quarantine.path_of(channel)]
+        paths += [_state.path_of(channel), _state.pause_of(channel)]
+        paths.append(_quarantine.path_of(channel))
     # Whoever was master since awaits whoever is still to come back.
     paths.append(_rejoins.PATH)
     try:

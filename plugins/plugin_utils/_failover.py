@@ -130,6 +130,7 @@ class _Case:
             "ports": self._ports(),
             "points": list(self.options.points),
             "watchers": self.watchers,
+            "silent": self._is_silent(),
             "standings": [s.lines() for s in _ranking.ranked(self.standings)],
             "backlog": list(self._backlog()),
             "reasons": list(dict.fromkeys(self._reasons())),
@@ -355,6 +356,12 @@ class _Case:
 
     # -- what they said
 
+    def _is_silent(self) -> bool:
+        """Whether everybody who was asked gets no answer from the old master."""
+        if self.stage != "start" or not self._unreachable(self.old):
+            return False
+        return not seen(self.hostvars, self.old, self.watchers)
+
     def _is_master(self, name: str) -> bool:
         return any(
             (host.record.role, host.record.epoch) == ("master", self.epoch)
@@ -473,6 +480,9 @@ def lines(plan_: Answer, check: bool = False) -> list[str]:
     ]
     lease = f"nobody may see it for {plan_['wait']:g} s, in which its guard fences it"
     found.append(f"  {plan_['from']}: {_WAYS.get(plan_['way'], lease)}")
+    if plan_["silent"]:
+        watchers = ", ".join([*plan_["watchers"], _CONTROLLER])
+        found.append(f"  {plan_['from']} answers nobody: {watchers}")
     found += [f"  {line}" for standing in plan_["standings"] for line in standing]
     found += [f"  {line}" for line in plan_["backlog"]]
     if plan_["others"]:

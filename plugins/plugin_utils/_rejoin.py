@@ -17,6 +17,12 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._store import channe
 from ._eligibility import Answer, Facts, Limits, of_a_pair
 from ._stores import Host, HostVars, Store, message_of, of_host, stores, two_masters
 
+# In the counts of a copy-back; what else there is in them are steps that were carried out.
+_NO_STEPS = {
+    *("owners", "conflicts", "saves", "steps", "messages"),
+    *("archived", "archived_bytes", "archived_scripts"),
+}
+
 
 def plan(hostvars: HostVars, hosts: Iterable[str], old: str, options: Answer) -> Answer:
     """Who comes back to whom, how far that is, and all reasons against it.
@@ -263,8 +269,7 @@ def lines(plan_: Answer, check: bool = False) -> list[str]:
 
 def report(plan_: Answer, told: Answer, limit: int = 20) -> list[str]:
     """What a copy-back does or did, for people; the master's own report has all of it."""
-    counts = ", ".join(f"{number} {name}" for name, number in (told.get("counts") or {}).items())
-    found = [f"  copied back from {plan_['old']} to {plan_['to']}: {counts or 'nothing'}"]
+    found = [f"  {_summary(told.get('counts') or {})}, from {plan_['old']} to {plan_['to']}"]
     parts = (
         ("plan", _step),
         ("conflicts", lambda one: f"{_where(one)}: {one['found']}; {one['done']}; {one['kept']}"),
@@ -279,6 +284,21 @@ def report(plan_: Answer, told: Answer, limit: int = 20) -> list[str]:
     if told.get("archive"):
         found.append(f"  archive on {plan_['to']}: {told['archive']}")
     return found
+
+
+def _summary(counts: Answer) -> str:
+    """What a copy-back has carried out, or would, in a line."""
+    if not counts:
+        return "nothing copied back"
+    looked = f"{counts['conflicts']} conflict(s), {counts['owners']} owner(s) compared"
+    if "archived" not in counts:
+        return f"{counts['steps']} change(s), {counts['saves']} thing(s) to archive, {looked}"
+    steps = sum(number for name, number in counts.items() if name not in _NO_STEPS)
+    return (
+        f"{counts.get('messages', 0)} message(s) copied back, {steps} change(s) made, "
+        f"{counts['archived']} message(s) and {counts['archived_scripts']} script(s) archived, "
+        f"{looked}"
+    )
 
 
 def _step(step: Answer) -> str:

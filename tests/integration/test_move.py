@@ -210,6 +210,28 @@ def test_killed_at_any_point_it_is_completed_by_the_next_call() -> None:
         settled(new)
 
 
+def test_what_a_host_has_seen_when_it_was_master_before_does_not_count() -> None:
+    old, new = HOSTS if master() == HOSTS[0] else HOSTS[::-1]
+    state = f"{STATE}/channels/{old}/state.json"
+    beat = {"interval": 2, "written": 1.0, "seen": 1.0, "delay": 0.1}
+    told = {"channel": old, "replica": old, "state": "stopped", "since": "2026-01-01T00:00:00Z"}
+    text = json.dumps({**told, "heartbeat": beat})
+    lab.ssh(new, f"mkdir -p $(dirname {state}); cat > {state}", data=text)
+    fence(old)
+    drain(old, new)
+    epoch = record(old)["epoch"] + 1
+    assert not role(old, new, epoch).get("failed")
+    # No heartbeat arrives.
+    lab.ssh(old, "systemctl stop cyrus-link@server")
+    assert not role(new, new, epoch).get("failed")
+    follow(new, epoch)
+    channels = lab.module(new, "channel_info")["channels"]
+    (found,) = (channel for channel in channels if channel["name"] == old)
+    assert found["lag"] is None, found
+    lab.ssh(old, "systemctl start cyrus-link@server")
+    settled(new)
+
+
 def test_log_that_is_not_empty_keeps_the_role_where_it_is() -> None:
     old, new = HOSTS if master() == HOSTS[0] else HOSTS[::-1]
     assert not lab.module(old, "channel", name=new, state="paused").get("failed")

@@ -250,6 +250,7 @@ def test_again_there_is_nothing_to_do() -> None:
 def test_what_was_set_aside_can_be_removed() -> None:
     run = rejoin(cyrus_old=OLD, cyrus_rejoin_discard=True)
     assert run.rc == 0, run.output
+    assert f"removed on {OLD}: {ASIDE}" in run.output, run.output
     assert lab.ssh(OLD, f"test -e {ASIDE}", check=False).returncode == 1
     assert lab.playbook("parity").rc == 0
 

@@ -118,11 +118,20 @@ def test_a_master_that_nobody_sees_is_waited_for(site: Vars) -> None:
     text = "\n".join(_failover.lines(found))
     assert "imap1 is given up and the role of master goes to imap2" in text
     assert "nobody may see it for 130 s" in text
+    assert "  imap1 answers nobody: imap2, imap3, mx1, the controller" in text
     assert "  dns: imap.example.com is 198.51.100.12 at 198.51.100.53" in text
     first = _failover.lines(found, check=True)[0]
     assert "imap1 would be given up and the role of master would go to imap2" in first
     assert first.endswith("the failover would begin")
     assert "imap2: has all up to about at 1793527165, 35 s ago" in text
+
+
+def test_who_was_not_asked_is_not_said_to_be_silent(site: Vars) -> None:
+    assert plan(site)["silent"] is True
+    for host, said_ in (("imap3", ALIVE), ("imap3", {}), ("mx1", {**SILENT, "unknown": ["x"]})):
+        changed = {**site, host: {**site[host], "cyrus_liveness": said_}}
+        assert plan(changed)["silent"] is False
+        assert "answers nobody" not in "\n".join(_failover.lines(plan(changed)))
 
 
 @pytest.mark.parametrize(

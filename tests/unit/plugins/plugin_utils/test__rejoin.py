@@ -249,7 +249,7 @@ def test_lines_name_every_reason(site: Vars) -> None:
 
 def test_the_report_of_a_copy_back(site: Vars) -> None:
     told = {
-        "counts": {"steps": 2, "conflicts": 1},
+        "counts": {"owners": 8, "steps": 2, "conflicts": 1, "saves": 3},
         "plan": [
             {"step": "add_messages", "owner": "anna", "mailbox": "user.anna"},
             {"step": "put_script", "owner": "anna", "name": "main"},
@@ -268,7 +268,8 @@ def test_the_report_of_a_copy_back(site: Vars) -> None:
         "archive": "/archive",
     }
     assert _rejoin.report(plan(site), told, 1) == [
-        "  copied back from imap1 to imap2: 2 steps, 1 conflicts",
+        "  2 change(s), 3 thing(s) to archive, 1 conflict(s), 8 owner(s) compared, from imap1 to "
+        "imap2",
         "    add messages: user.anna",
         "    and 1 more plan",
         "    user.anna: changed on both sides; imap2's stays; in the report",
@@ -276,4 +277,10 @@ def test_the_report_of_a_copy_back(site: Vars) -> None:
         "    ! user.ben can't be opened",
         "  archive on imap2: /archive",
     ]
-    assert _rejoin.report(plan(site), {}) == ["  copied back from imap1 to imap2: nothing"]
+    told["counts"].update(archived=3, archived_bytes=900, archived_scripts=1, messages=5)
+    told["counts"].update(add_messages=2, put_script=1)
+    assert _rejoin.report(plan(site), told, 1)[0] == (
+        "  5 message(s) copied back, 3 change(s) made, 3 message(s) and 1 script(s) archived, "
+        "1 conflict(s), 8 owner(s) compared, from imap1 to imap2"
+    )
+    assert _rejoin.report(plan(site), {}) == ["  nothing copied back, from imap1 to imap2"]
