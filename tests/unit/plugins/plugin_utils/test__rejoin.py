@@ -248,7 +248,7 @@ def test_lines_name_every_reason(site: Vars) -> None:
 
 
 def test_the_report_of_a_copy_back(site: Vars) -> None:
-    told = {
+    told: dict[str, Any] = {
         "counts": {"owners": 8, "steps": 2, "conflicts": 1, "saves": 3},
         "plan": [
             {"step": "add_messages", "owner": "anna", "mailbox": "user.anna"},
