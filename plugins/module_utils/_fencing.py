@@ -30,7 +30,6 @@ from ._errors import ReplicationError
 from ._fence import Fence
 from ._install import Install
 from ._proc import Process
-from ._state import timestamp
 
 # In which clients that are active see Cyrus's own notice.
 _GRACE_SECONDS = 0.5
@@ -51,24 +50,28 @@ class Done:
     ended: dict[str, int] = field(default_factory=dict)
 
 
-def fence(by: str, reason: str, seconds: float, check: bool = False) -> Done:
-    """Fence this host within some seconds; one that can't be is released again, but for the
-    guard, who must not let it serve."""
+def fence(
+    by: str, reason: str, seconds: float, limit: float | None = None, check: bool = False
+) -> Done:
+    """Fence this host within some seconds, for `limit` seconds at most; one that can't be is
+    released again."""
     started = time.monotonic()
     with _alone.changing(seconds):
-        return _fenced(by, reason, started, seconds, check)
+        return _fenced(by, reason, started, seconds, limit, check)
 
 
-def _fenced(by: str, reason: str, started: float, seconds: float, check: bool) -> Done:
+def _fenced(
+    by: str, reason: str, started: float, seconds: float, limit: float | None, check: bool
+) -> Done:
     before = _fence.read()
     refuse_joining(before, by, reason)
     _posture.current()
     refuse_writers()
     new = before is None or _takes_over(by, before.by)
     if check:
-        return Done(Fence(timestamp(), by, reason) if new else before, new, 0.0)
+        return Done(_fence.made(by, reason, limit) if new else before, new, 0.0)
     if new:
-        _fence.put(by, reason)
+        _fence.put(by, reason, limit)
     try:
         changed, ended = settle(started + seconds)
     except ReplicationError as error:

@@ -157,7 +157,10 @@ class Guard:
         if verdict.what in (_verdict.CLEAR, _verdict.SERVE, _verdict.HOLD):
             self._clear(record, release=verdict.what == _verdict.CLEAR)
         fence = _fence.read()
-        if fence is not None and fence.by == BY:
+        if fence is not None and fence.over:
+            _fencing.release(fence.by, _SECONDS, fence.reason)
+            _say(f"the fence of {fence.by} ({fence.reason}) was until {fence.until}", "waiting")
+        elif fence is not None and fence.by == BY:
             return "fenced", fence.reason
         return "watching", verdict.reason
 
@@ -241,8 +244,13 @@ class Guard:
         if state != self._watch.state:
             since, text = timestamp(), state + (f": {reason}" if reason else "")
             _notify.notify(f"STATUS={text}")
-            syslog.syslog(_LEVELS.get(state, syslog.LOG_ALERT), text.replace("\n", " "))
+            _say(text, state)
         self._note(state=state, since=since, reason=reason)
+
+
+def _say(text: str, state: str) -> None:
+    """A line in syslog, as loud as a state is."""
+    syslog.syslog(_LEVELS.get(state, syslog.LOG_ALERT), text.replace("\n", " "))
 
 
 def _forget_own_fence() -> None:

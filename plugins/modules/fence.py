@@ -55,6 +55,11 @@ options:
     description: Seconds in which it has to be done.
     type: float
     default: 30
+  limit:
+    description:
+      - With O(state=present), seconds after which C(cyrus-guard.service) lets a master serve again
+        where nobody has done so before, as when the controller has died.
+    type: float
 """
 
 EXAMPLES = r"""
@@ -69,10 +74,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 fence:
-  description: The fence as it is now, null where there is none.
+  description: The fence as it is now, null where there is none; V(until) is its limit.
   returned: success
   type: dict
-  sample: {since: "2026-01-01T00:00:00Z", by: administrator, reason: the disk is replaced}
+  sample: {since: "2026-01-01T00:00:00Z", by: administrator, reason: the disk, until: null}
 ended:
   description: How many processes of each service had to end.
   returned: success
@@ -100,6 +105,7 @@ def main() -> None:
             "force": {"type": "bool", "default": False},
             "epoch": {"type": "int"},
             "timeout": {"type": "float", "default": 30},
+            "limit": {"type": "float"},
         },
         supports_check_mode=True,
     )
@@ -116,6 +122,7 @@ def main() -> None:
                 params["by"],
                 params["reason"] or "fenced by hand",
                 params["timeout"],
+                params["limit"],
                 module.check_mode,
             )
     except ReplicationError as error:

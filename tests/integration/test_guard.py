@@ -171,6 +171,16 @@ def superseded(epoch: int) -> None:
     assert f"{PEER} says that {PEER} is master in epoch {epoch}" in said("alert")
 
 
+def test_a_fence_for_a_time_ends_where_nobody_ends_it() -> None:
+    put = {"by": "reseed", "reason": "a copy", "limit": 6}
+    done = lab.module(MASTER, "fence", **put)
+    assert done["fence"]["until"] > done["fence"]["since"], done
+    assert closed()
+    lab.until(serves, SERVES_WITHIN, what="a guard that lets it serve")
+    assert fence() == {}
+    assert "the fence of reseed (a copy) was until" in said("warning")
+
+
 def test_a_superseded_master_serves_nobody_after_a_boot(superseding: None, tmp_path: Path) -> None:
     aside = f"/root/{os.path.basename(DROP_IN)}"
     lab.ssh(MASTER, f"systemctl disable --now cyrus-guard && mv {DROP_IN} {aside}")

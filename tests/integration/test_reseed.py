@@ -10,7 +10,9 @@ Runs in a lab of its own. TEST_LONG=1 ends the run at more points.
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -102,6 +104,42 @@ def test_the_master_is_copied_where_that_is_allowed(tmp_path: Path) -> None:
     assert run.rc == 0, run.output
     assert serves(MASTER)
     well(tmp_path)
+
+
+@lab.only_long
+def test_a_master_at_rest_whose_controller_dies_serves_again(tmp_path: Path) -> None:
+    told = {
+        "cyrus_target": THIRD,
+        "cyrus_source": MASTER,
+        "cyrus_reseed_hold_master": True,
+        "cyrus_reseed_rest": 1,
+    }
+    lab.playbook_killed("reseed", told, "Copy what is left")
+    assert not serves(MASTER)
+    lab.until(lambda: serves(MASTER), 120, every=2, what="a master that serves again")
+    run = lab.playbook("reseed", extra={**told, "cyrus_reseed_rest": 600})
+    assert run.rc == 0, run.output
+    well(tmp_path)
+
+
+@lab.only_long
+def test_a_copy_of_a_master_that_served_meanwhile_is_not_used(tmp_path: Path) -> None:
+    told = {"cyrus_target": THIRD, "cyrus_source": MASTER, "cyrus_reseed_hold_master": True}
+    run = lab.playbook_met("reseed", told, "Copy what is left", serve_meanwhile)
+    assert run.rc != 0
+    assert f"{MASTER} served clients before all of it was copied" in " ".join(run.output.split())
+    assert f"{THIRD} of store store1 has not got its copy" in " ".join(run.output.split())
+    run = lab.playbook("reseed", extra=told)
+    assert run.rc == 0, run.output
+    well(tmp_path)
+
+
+def serve_meanwhile(group: int) -> None:
+    """As its guard does when the time is up."""
+    os.killpg(group, signal.SIGSTOP)
+    done = lab.module(MASTER, "fence", state="absent")
+    os.killpg(group, signal.SIGCONT)
+    assert done["changed"], done
 
 
 @pytest.mark.parametrize("task", DEATHS + (MORE_DEATHS if lab.LONG else ()))

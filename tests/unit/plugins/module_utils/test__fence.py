@@ -48,10 +48,24 @@ def test_fence_comes_and_goes() -> None:
     assert _fence.read() is None
 
 
+def test_a_fence_may_be_for_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1793527200.0)
+    put = _fence.put("reseed", "a copy", 600)
+    assert (put.since, put.until) == ("2026-11-01T10:00:00Z", "2026-11-01T10:10:00Z")
+    assert _fence.read() == put
+    assert not put.over
+    monkeypatch.setattr("time.time", lambda: 1793527800.0)
+    assert put.over
+    assert not FENCE.over
+    _fence.put("reseed", "a copy")
+    assert "until" not in Path(_fence.PATH).read_text()
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "",
+        '{"since": "x", "by": "reseed", "reason": "y", "until": "soon"}',
         "{",
         "[]",
         "{}",

@@ -89,9 +89,8 @@ class Host:
         if self.stuck:
             raise ReplicationError("imapd (process 7) did not end in time")
 
-    def _release(self, by: str, _seconds: float) -> None:
-        assert by == "guard"
-        self.note("release")
+    def _release(self, by: str, _seconds: float, _reason: str | None = None) -> None:
+        self.note("release" if by == "guard" else f"release {by}")
         _fence.remove()
 
     def guard(
@@ -123,6 +122,32 @@ def test_a_master_is_cleared_once(host: Host) -> None:
     assert host.state() == "watching"
     host.guard().round()
     assert host.done == ["release", "release"]
+
+
+def test_a_fence_whose_time_is_up_is_removed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = host.guard()
+    for _round in range(3):
+        guard.round()
+    host.done.clear()
+    monkeypatch.setattr("time.time", lambda: 1793527200.0)
+    _fence.put("reseed", "a copy", 600)
+    guard.round()
+    assert (host.fenced_by(), host.done) == ("reseed", [])
+    monkeypatch.setattr("time.time", lambda: 1793527800.0)
+    guard.round()
+    guard.round()
+    assert (host.fenced_by(), host.done) == (None, ["release reseed"])
+    _fence.put("administrator", "by hand")
+    guard.round()
+    assert host.fenced_by() == "administrator"
+
+
+def test_a_superseded_master_is_not_let_go_by_a_fence_whose_time_is_up(host: Host) -> None:
+    host.peer = NEWER
+    _fence.put("reseed", "a copy", 1e-9)
+    host.guard().round()
+    assert "release reseed" not in host.done
+    assert host.state() == "superseded"
 
 
 def test_what_a_killed_guard_has_begun_is_ended(
