@@ -172,7 +172,7 @@ def superseded(epoch: int) -> None:
 
 
 def test_a_fence_for_a_time_ends_where_nobody_ends_it() -> None:
-    put = {"by": "reseed", "reason": "a copy", "limit": 6}
+    put: dict[str, Any] = {"by": "reseed", "reason": "a copy", "limit": 6}
     done = lab.module(MASTER, "fence", **put)
     assert done["fence"]["until"] > done["fence"]["since"], done
     assert closed()
