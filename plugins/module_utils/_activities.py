@@ -34,14 +34,15 @@ class Activity:
 
 def begin(activity: Activity, check: bool) -> bool:
     """Note it; of one that is noted already the time stays. Whether it was not noted."""
-    there = next((one for one in _noted() if one.kind == activity.kind), None)
+    path = _path(activity.kind)
+    there = _read(path) if os.path.exists(path) else None
     if there is not None and there.what == activity.what:
         return False
     if there is not None:
         raise ReplicationError(f"{there.what} is under way since {there.since}: end it first")
     if not check:
         text = json.dumps({"what": activity.what, "since": activity.since}, sort_keys=True)
-        _files.write(_path(activity.kind), text + "\n", 0o644)
+        _files.write(path, text + "\n", 0o644)
     return True
 
 
@@ -64,10 +65,6 @@ def _sentence(path: str) -> str:
     except ReplicationError as error:
         return str(error)
     return f"{one.what} is under way since {one.since}"
-
-
-def _noted() -> list[Activity]:
-    return [_read(path) for path in sorted(glob.glob(f"{_PREFIX}*.json"))]
 
 
 def _read(path: str) -> Activity:

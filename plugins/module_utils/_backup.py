@@ -80,7 +80,7 @@ class Result:
 def begin(order: Order, seconds: float, check: bool) -> bool:
     """Have the unit make a backup, and wait until Cyrus rests; whether it was not asked for
     before."""
-    _refuse(_role.read())
+    _refuse(_role.known())
     there = under_way()
     if there is not None and there.same(order):
         return False
@@ -182,9 +182,7 @@ def _until_it_rests(seconds: float) -> None:
         time.sleep(_PAUSE)
 
 
-def _refuse(record: _role.Record | None) -> None:
-    if record is None:
-        raise ReplicationError("this host has no role record: run setup")
+def _refuse(record: _role.Record) -> None:
     if record.role != "replica":
         raise ReplicationError(f"{record.host} is {record.role}: a backup is made of a replica")
 

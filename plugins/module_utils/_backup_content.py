@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from . import _endpoints, _role, _state, _survey
-from ._errors import ReplicationError
 from ._install import read_settings
 from ._session import Endpoint, Session
 from ._survey import Box, Holding
@@ -41,9 +40,7 @@ def keep(name: str) -> list[str]:
 
 
 def _own() -> Endpoint:
-    record = _role.read()
-    if record is None:
-        raise ReplicationError("this host has no role record: run setup")
+    record = _role.known()
     return _endpoints.own(_endpoints.read_store(), record.host, read_settings("/etc/imapd.conf"))
 
 

@@ -109,9 +109,7 @@ def _touched(channel: str) -> tuple[Touched | None, str | None]:
 
 def _options(channel: str, timeout: float) -> dict[str, Any]:
     """Everything of the pair, as the module parity_info compares it."""
-    replica, record = _channel.replica_of(channel), _role.read()
-    if record is None:
-        raise ReplicationError("this host has no role record: run setup")
+    replica, record = _channel.replica_of(channel), _role.known()
     return {
         "store": record.store,
         "epoch": record.epoch,

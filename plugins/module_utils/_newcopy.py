@@ -78,7 +78,7 @@ def public_key(check: bool) -> tuple[str | None, bool]:
 
 def begin(source: Source, over: bool, check: bool) -> Stage:
     """Note a copy from a source; refuses where this host's mail must not be replaced."""
-    _refuse(_role.read())
+    _refuse(_role.known())
     settings = Install.discover().settings
     mine = {tree.name: tree for tree in _trees.trees(settings)}
     for trouble in _trees.troubles(settings):
@@ -107,9 +107,7 @@ def begin(source: Source, over: bool, check: bool) -> Stage:
     return _stage.begin(source.host, _state.timestamp(), trees, over)
 
 
-def _refuse(record: _role.Record | None) -> None:
-    if record is None:
-        raise ReplicationError("this host has no role record: run setup")
+def _refuse(record: _role.Record) -> None:
     if record.role != "replica":
         raise ReplicationError(
             f"{record.host} is {record.role}, and what it has may be all there is of it: only a "
@@ -208,7 +206,7 @@ def place(seconds: float, check: bool) -> bool:
     """Put the new copy in the place of the old one, and start Cyrus on it; whether anything was to
     do."""
     with _alone.changing(seconds):
-        _refuse(_role.read())
+        _refuse(_role.known())
         stage = _stage.read()
         if stage is None:
             raise ReplicationError("no copy was begun on this host: run reseed")

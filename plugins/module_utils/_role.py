@@ -75,6 +75,14 @@ def read(path: str = RECORD) -> Record | None:
     return parse(_files.read(path), path)
 
 
+def known() -> Record:
+    """This host's record; a host without one is an error."""
+    record = read()
+    if record is None:
+        raise ReplicationError("this host has no role record: run setup")
+    return record
+
+
 def write(record: Record, path: str = RECORD) -> None:
     """Put a record in place, durable before this returns."""
     _files.write(path, json.dumps(asdict(record), sort_keys=True) + "\n", 0o644)

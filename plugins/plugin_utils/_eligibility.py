@@ -107,10 +107,14 @@ def _roles(facts: Facts) -> Iterator[str]:
                 f"{host.name} is fenced by {fence['by']} since {fence['since']}: {fence['reason']}"
             )
     master = facts.readiness.get(facts.master, {})
-    if master and not master.get("fence") and not master.get("cleared"):
-        yield (
-            f"{facts.master} does not serve: its guard has not heard yet that nobody else is master"
-        )
+    if master and not master.get("fence"):
+        yield from uncleared(facts.master, master)
+
+
+def uncleared(master: str, readiness: Answer) -> Iterator[str]:
+    """Why a master that is not fenced serves nobody."""
+    if not readiness.get("cleared"):
+        yield f"{master} does not serve: its guard has not heard yet that nobody else is master"
 
 
 def _versions(facts: Facts) -> Iterator[str]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import channel_name
 
-from ._eligibility import Answer, Facts, Limits, of_a_pair
+from ._eligibility import Answer, Facts, Limits, of_a_pair, uncleared
 from ._stores import Host, HostVars, Store, message_of, of_host, stores, two_masters
 
 # In the counts of a copy-back; what else there is in them are steps that were carried out.
@@ -193,8 +193,8 @@ def _serves(hostvars: HostVars, master: str) -> Iterator[str]:
     elif told.get("fence"):
         fence = told["fence"]
         yield f"{master} is fenced by {fence['by']} since {fence['since']}: {fence['reason']}"
-    elif not told.get("cleared"):
-        yield f"{master} does not serve: its guard has not heard yet that nobody else is master"
+    else:
+        yield from uncleared(master, told)
 
 
 def _comes_back(old: Host, hostvars: HostVars, master: str, epoch: int | None) -> Iterator[str]:

@@ -162,11 +162,8 @@ class _Case(Case):
                 f"{self.master} is fenced by a reseed that did not end: run it as before, with "
                 f"-e cyrus_source={self.master} -e cyrus_reseed_hold_master=true"
             )
-        elif not fence and not told.get("cleared"):
-            yield (
-                f"{self.master} does not serve: its guard has not heard yet that nobody else is "
-                "master"
-            )
+        elif not fence:
+            yield from _eligibility.uncleared(self.master, told)
 
     def _copying(self) -> Iterator[str]:
         if self.target not in self.channels:
