@@ -27,7 +27,7 @@ from . import lab
 from .load import append, log_in, message
 
 SEED = os.environ.get("CHAOS_SEED", "1")
-SECONDS = 300.0
+SECONDS = 300.0 if lab.LONG else 120.0
 FAULTS = [fault.name for fault in faults.FAULTS]
 
 

@@ -4,7 +4,7 @@
 
 """A replica that gets a new copy, on four real hosts, while mail comes in and nobody notices.
 
-Runs in a lab of its own. TEST_LONG=1 ends the run at more points.
+Runs in a lab of its own. TEST_LONG=1 ends the run at more points, and looks at all else.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from .four import FIRST, MASTER, REPLICA, SPARE, SPOOL, STATE, THIRD, delivering
 from .store import in_sync, serves
 
 # In each a run is killed when it comes to the task.
-DEATHS = ("Copy what is left", "Put the new copy in the place of the old one")
+DEATHS = ("Put the new copy in the place of the old one",)
 MORE_DEATHS = (
+    "Copy what is left",
     "Have a key",
     "Copy in one pass of rsync",
     "Let nothing go to the source",
@@ -67,6 +68,7 @@ def test_one_is_added(tmp_path: Path) -> None:
     assert json.loads(history)["what"] == "reseed"
 
 
+@lab.only_long
 def test_check_mode_tells_and_changes_nothing() -> None:
     before = {host: lab.ssh(host, f"ls -R {STATE} {SPOOL} | sort").stdout for host in lab.hosts()}
     run = reseed(SPARE, "--check", cyrus_source=REPLICA)
@@ -87,6 +89,7 @@ def half_destroyed(host: str) -> None:
     )
 
 
+@lab.only_long
 def test_a_half_destroyed_one_is_made_whole(tmp_path: Path) -> None:
     half_destroyed(THIRD)
     with delivering():
@@ -95,6 +98,7 @@ def test_a_half_destroyed_one_is_made_whole(tmp_path: Path) -> None:
     well(tmp_path)
 
 
+@lab.only_long
 def test_the_master_is_copied_where_that_is_allowed(tmp_path: Path) -> None:
     refused = reseed(THIRD, cyrus_source=MASTER)
     assert refused.rc != 0
@@ -142,7 +146,7 @@ def serve_meanwhile(group: int) -> None:
     assert done["changed"], done
 
 
-@pytest.mark.parametrize("task", DEATHS + (MORE_DEATHS if lab.LONG else ()))
+@pytest.mark.parametrize("task", (*DEATHS, *MORE_DEATHS) if lab.LONG else DEATHS)
 def test_a_controller_that_dies_is_gone_on_with(task: str, tmp_path: Path) -> None:
     with delivering():
         lab.playbook_killed("reseed", {"cyrus_target": THIRD, "cyrus_source": REPLICA}, task)
@@ -151,6 +155,7 @@ def test_a_controller_that_dies_is_gone_on_with(task: str, tmp_path: Path) -> No
     well(tmp_path)
 
 
+@lab.only_long
 def test_what_was_begun_is_given_up_where_that_is_asked_for(tmp_path: Path) -> None:
     told = {"cyrus_target": THIRD, "cyrus_source": REPLICA}
     lab.playbook_killed("reseed", told, "Copy what is left")
@@ -162,7 +167,8 @@ def test_what_was_begun_is_given_up_where_that_is_asked_for(tmp_path: Path) -> N
     well(tmp_path)
 
 
-@pytest.mark.parametrize("point", POINTS if lab.LONG else POINTS[1:2])
+@lab.only_long
+@pytest.mark.parametrize("point", POINTS)
 def test_a_power_cut_while_it_takes_its_place_is_ended_by_the_next_boot(
     point: str, tmp_path: Path
 ) -> None:
@@ -182,6 +188,7 @@ def test_a_power_cut_while_it_takes_its_place_is_ended_by_the_next_boot(
     well(tmp_path)
 
 
+@lab.only_long
 def test_a_copy_that_can_not_be_made_leaves_the_target_as_it_was(tmp_path: Path) -> None:
     run = reseed(THIRD, cyrus_source=REPLICA, cyrus_reseed_rest=0)
     assert run.rc != 0
@@ -191,18 +198,21 @@ def test_a_copy_that_can_not_be_made_leaves_the_target_as_it_was(tmp_path: Path)
     well(tmp_path)
 
 
+@lab.only_long
 def test_everything_is_replicated_where_that_is_asked_for(tmp_path: Path) -> None:
     run = reseed(THIRD, cyrus_reseed_method="replicate")
     assert run.rc == 0, run.output
     well(tmp_path)
 
 
+@lab.only_long
 def test_the_old_copy_is_written_over_where_that_is_accepted(tmp_path: Path) -> None:
     run = reseed(THIRD, cyrus_accept_overwrite=THIRD)
     assert run.rc == 0, run.output
     well(tmp_path)
 
 
+@lab.only_long
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
@@ -220,6 +230,7 @@ def test_bad_input_is_one_sentence(extra: dict[str, str], said: str) -> None:
     assert run.changed() == 0, run.output
 
 
+@lab.only_long
 def test_the_last_second_copy_is_kept(tmp_path: Path) -> None:
     for name in (THIRD, SPARE):
         assert not lab.module(MASTER, "channel", name=name, state="paused").get("failed")
@@ -264,6 +275,7 @@ def _follows(host: str) -> bool:
     return beat is not None and told["clock"] - beat["written"] < 30 * lab.patience()
 
 
+@lab.only_long
 def test_one_is_replaced_and_there_are_two_copies_all_the_time(tmp_path: Path) -> None:
     with delivering():
         with Copies() as copies:
