@@ -124,9 +124,9 @@ def test_what_was_backed_up_is_what_the_master_had(driver: str, tmp_path: Path) 
 def test_a_loss_in_what_was_restored_is_found(tmp_path: Path) -> None:
     name = made(backup(**DRIVERS["tar"]))
     restored(name, "tar")
-    lab.ssh(SPARE, "systemctl stop cyrus-imapd")
-    lost = lab.ssh(SPARE, f"find {SPOOL} -name cyrus.index | grep -v heartbeat | sort | head -1")
-    lab.ssh(SPARE, f"rm {lost.stdout.strip()}; systemctl start cyrus-imapd")
+    inbox = lab.ssh(SPARE, f"cyrus mbpath user/{mail.generated(USERS)[0]}").stdout.strip()
+    lab.ssh(SPARE, f"systemctl stop cyrus-imapd; rm {inbox}/cyrus.index")
+    lab.ssh(SPARE, "systemctl start cyrus-imapd")
     compared = lab.module(SPARE, "backup", state="compared")
     assert compared["differences"], compared
     restored(name, "tar")
