@@ -43,9 +43,12 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
     old = _old_master(store, candidate, stage, hostvars)
     fence = answers.get(old, {}).get("fence") or {}
     purpose = f"switchover from {old} to {candidate}"
-    if fence.get("by") == "switchover" and fence["reason"] != purpose:
-        # Another run's, dead or not. Whoever names the master takes it back.
-        stage, purpose = ("other" if stage == "start" else stage), fence["reason"]
+    # Another run's, dead or not. Whoever names the master takes it back.
+    rival = stage == "start" and fence.get("by") == "switchover" and fence["reason"] != purpose
+    if rival or stage == "begun":
+        purpose = fence["reason"]
+    if rival:
+        stage = "other"
     document: dict[str, Any] = {
         "store": store.name,
         "stage": stage,
@@ -71,7 +74,7 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
         document["reasons"] = [
             f"{old} is fenced since {fence['since']} by another run ({purpose}): wait for it, run "
             f"that change again, or take it back with -e cyrus_candidate={old}"
-            if fence
+            if rival
             else f"{old} is named as master in epoch {store.epoch} and is not yet: complete that "
             f"change first, with -e cyrus_candidate={old}"
         ]

@@ -420,8 +420,12 @@ def test_a_host_that_is_off_is_one_reason_and_not_many(site: Vars, host: str, sa
     assert "the switchover would begin" in _switchover.lines(found)[0]
 
 
-def test_behind_another_ones_record_nothing_is_begun_and_nothing_undone(site: Vars) -> None:
+@pytest.mark.parametrize("fence", [None, FENCE, {**FENCE, "by": "administrator"}])
+def test_behind_another_ones_record_nothing_is_begun_and_nothing_undone(
+    site: Vars, fence: dict[str, str] | None
+) -> None:
     changed = moved(site, ["imap1"])
+    put(changed, "imap2.cyrus_readiness.fence", fence)
     found = plan(changed, "imap3")
     assert found["stage"] == "other"
     assert found["reasons"] == [
