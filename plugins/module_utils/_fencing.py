@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from . import (
+    _address,
     _alone,
     _clearance,
     _cyrmaster,
@@ -51,12 +52,18 @@ class Done:
 
 
 def fence(
-    by: str, reason: str, seconds: float, limit: float | None = None, check: bool = False
+    by: str,
+    reason: str,
+    seconds: float,
+    limit: float | None = None,
+    epoch: int | None = None,
+    check: bool = False,
 ) -> Done:
-    """Fence this host within some seconds, for `limit` seconds at most; one that can't be is
-    released again."""
+    """Fence this host within some seconds, for `limit` seconds at most, only while its record is
+    of an `epoch`; one that can't be is released again."""
     started = time.monotonic()
     with _alone.changing(seconds):
+        refuse_epoch(_role.read(), epoch)
         return _fenced(by, reason, started, seconds, limit, check)
 
 
@@ -67,7 +74,7 @@ def _fenced(
     refuse_joining(before, by, reason)
     _posture.current()
     refuse_writers()
-    new = before is None or _takes_over(by, before.by)
+    new = before is None or _takes_over(by, before.by) or _outlasts(by, limit, before)
     if check:
         return Done(_fence.made(by, reason, limit) if new else before, new, 0.0)
     if new:
@@ -85,7 +92,9 @@ def _fenced(
 
 def refuse_joining(before: Fence | None, by: str, reason: str) -> None:
     """A change that rests on another one's fence would have it taken back in the middle; pure."""
-    if by not in ("switchover", "reseed") or before is None or before.by == "administrator":
+    if by not in ("switchover", "reseed") or before is None:
+        return
+    if before.by == "administrator" and before.until is None:
         return
     if (before.by, before.reason) != (by, reason):
         raise ReplicationError(
@@ -98,6 +107,11 @@ def _takes_over(by: str, other: str) -> bool:
     if by == "failover":
         return other in ("switchover", "guard", "reseed")
     return by == "administrator" and other != by
+
+
+def _outlasts(by: str, limit: float | None, before: Fence) -> bool:
+    """Whether a fence for a time gives way, to one without or to its owner's next."""
+    return before.until is not None and (limit is None or by == before.by)
 
 
 def settle(end: float) -> tuple[bool, dict[str, int]]:
@@ -143,6 +157,7 @@ def release(
         changed = _open(seconds)
         if before is not None:
             _replicate_again()
+        _address.up()
         return Done(None, changed or new, _since(started))
 
 
@@ -172,11 +187,7 @@ def refuse_release(
     epoch: int | None = None,
 ) -> None:
     """Nobody but an administrator takes back what another has done; pure but for the clearance."""
-    if epoch is not None and record.epoch != epoch:
-        raise ReplicationError(
-            f"{record.host} is {record.role} in epoch {record.epoch}, and not in epoch {epoch} any "
-            "more: another change of master has come in between, look at status"
-        )
+    refuse_epoch(record, epoch)
     # What a failover that was to make it master has begun is taken back; it serves nobody.
     if record.role == "fenced" and (before is None or before.by != "failover"):
         raise ReplicationError(
@@ -193,6 +204,15 @@ def refuse_release(
         raise ReplicationError(
             f"{record.host} has not learned since its boot whether it is still the master: "
             "start cyrus-guard.service, or set force to let it serve all the same"
+        )
+
+
+def refuse_epoch(record: _role.Record | None, epoch: int | None) -> None:
+    """A later change of master is not meddled with."""
+    if epoch is not None and record is not None and record.epoch != epoch:
+        raise ReplicationError(
+            f"{record.host} is {record.role} in epoch {record.epoch}, and not in epoch {epoch} any "
+            "more: another change of master has come in between, look at status"
         )
 
 

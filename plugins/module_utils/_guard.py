@@ -149,6 +149,9 @@ class Guard:
         elif verdict.what in (_verdict.EXPIRE, _verdict.FENCE):
             self._fence(str(verdict.reason))
             return "fenced", verdict.reason
+        else:
+            # The next lease that is over fences anew.
+            self._settled = False
         if verdict.what == _verdict.WAIT:
             return "waiting", verdict.reason
         if verdict.what == _verdict.HOLD:
@@ -157,10 +160,7 @@ class Guard:
         if verdict.what in (_verdict.CLEAR, _verdict.SERVE, _verdict.HOLD):
             self._clear(record, release=verdict.what == _verdict.CLEAR)
         fence = _fence.read()
-        if fence is not None and fence.over:
-            _fencing.release(fence.by, _SECONDS, fence.reason)
-            _say(f"the fence of {fence.by} ({fence.reason}) was until {fence.until}", "waiting")
-        elif fence is not None and fence.by == BY:
+        if fence is not None and fence.by == BY:
             return "fenced", fence.reason
         return "watching", verdict.reason
 
@@ -172,17 +172,20 @@ class Guard:
         return now - self._watch.contact if self._choices.delivery_hosts else None
 
     def _clear(self, record: Record, release: bool) -> None:
-        """This master may serve; a fence that the guard has put is removed."""
+        """This master may serve; a fence that the guard has put is removed, and one whose time is
+        up."""
         fence = _fence.read()
-        cleared, ours = _clearance.valid(record.epoch), fence is not None and fence.by == BY
-        if not cleared or (ours and release):
+        cleared = _clearance.valid(record.epoch)
+        ends = fence is not None and release and (fence.over or fence.by == BY)
+        if not cleared or ends:
             # Once more in the next round: Cyrus may just be about to start, with the old files.
             self._note(releasing=2)
         if not cleared:
             _clearance.grant(record.epoch)
-        if self._watch.releasing and (fence is None or (ours and release)):
-            _fencing.release(BY, _SECONDS)
-            _address.up()
+        if fence is not None and ends and fence.by != BY:
+            _say(f"the fence of {fence.by} ({fence.reason}) was until {fence.until}", "waiting")
+        if self._watch.releasing and (fence is None or ends):
+            _fencing.release(fence.by if fence else BY, _SECONDS)
             self._settled = False
             self._note(releasing=self._watch.releasing - 1)
         if self._watch.stopped:
@@ -195,11 +198,12 @@ class Guard:
 
     def _fence(self, reason: str) -> None:
         """Nobody is served from now on, whatever it takes."""
-        fenced = _fence.read() is not None
-        if self._settled and fenced:
+        fence = _fence.read()
+        if self._settled and fence is not None:
             return
         try:
-            if not fenced:
+            # A change that was to come to an end may not know that somebody else can be master now.
+            if fence is None or fence.by in ("switchover", "reseed"):
                 _fence.put(BY, reason)
             _fencing.settle(time.monotonic() + _SECONDS)
         except ReplicationError as error:

@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from . import _files, _role
+from . import _alone, _files, _role
 from ._errors import ReplicationError
 
 NOTES_DIR = f"{_role.STATE_DIR}/mta"
@@ -78,6 +78,13 @@ def wish(
         tuple(sorted(set(transports))),
         by=by,
     )
+
+
+def turn(seconds: float) -> contextlib.AbstractContextManager[None]:
+    """The turn of who changes what is held here: two stores' holds stand in the same files."""
+    os.makedirs(NOTES_DIR, mode=0o755, exist_ok=True)
+    busy = "another hold or release is under way on this host: wait for it, and run it again"
+    return _alone.alone(NOTES_DIR, busy, seconds)
 
 
 def _path(store: str) -> str:

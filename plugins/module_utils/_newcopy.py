@@ -42,6 +42,8 @@ KEY = f"{FOLDER}/key"
 KNOWN_HOSTS = f"{FOLDER}/known_hosts"
 # Two hosts' clocks may be so far apart without a change being missed, in seconds.
 _APART = 300.0
+# For a pass that is about to end by itself.
+_TURN_SECONDS = 30.0
 # What a copy takes beside its bytes, as a part of them.
 _SPARE = 0.05
 
@@ -123,10 +125,17 @@ def _known_hosts(source: Source) -> str:
 def copy(remote: Remote, options: Options, last: bool, note: Note) -> dict[str, Moved]:
     """One pass over all folders. In the `last` the source is at rest, so nothing has to be looked
     at again."""
-    stage, began = _copying(), time.time()
-    moved = _passes(stage, remote, options, note)
-    _stage.unshare(stage, float("inf") if last else began - _APART)
-    return moved
+    busy = "a pass of a run that died still copies to this host: wait for it, and run it again"
+    stage = _copying()
+    with _alone.alone(FOLDER, busy, _TURN_SECONDS):
+        began = time.time()
+        try:
+            moved = _passes(stage, remote, options, note)
+        except ReplicationError:
+            _stage.unshare(stage, began - _APART)
+            raise
+        _stage.unshare(stage, float("inf") if last else began - _APART)
+        return moved
 
 
 def measure(remote: Remote, options: Options, note: Note) -> tuple[dict[str, Moved], list[str]]:

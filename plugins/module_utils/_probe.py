@@ -79,15 +79,18 @@ def opened(user: str, name: str) -> Mailbox:
     """A user's mailbox on this host, in any role, by its private socket.
 
     A user without any is refused here: Cyrus would make one for who logs in (`autocreate_quota`),
-    on a replica too.
+    on a replica too. The name is taken as Cyrus takes it, in small letters and without its own
+    domain.
     """
     settings = read_settings("/etc/imapd.conf")
     own = _endpoints.own(_endpoints.read_store(), "this host", settings)
     delimiter = "/" if switch(settings.get("unixhierarchysep", "yes")) else "."
+    asked = user.lower() if switch(settings.get("username_tolower", "yes")) else user
+    asked = asked.removesuffix("@" + settings.get("defaultdomain", "internal"))
     session = Session(own)
     try:
-        listed = session.listing(_names.pattern_of(user, delimiter, own.virtdomains))
-        there = any(_names.is_inbox(name) and _names.owner(name) == user for name in listed)
+        listed = session.listing(_names.pattern_of(asked, delimiter, own.virtdomains))
+        there = any(_names.is_inbox(name) and _names.owner(name) == asked for name in listed)
     finally:
         session.close()
     if not there:

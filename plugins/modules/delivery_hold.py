@@ -103,6 +103,8 @@ done:
   sample: ["hold store1"]
 """
 
+from contextlib import nullcontext
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.cyrus.plugins.module_utils import _delivery, _holds, _mta
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
@@ -123,13 +125,14 @@ def main() -> None:
     asked = module.params
     try:
         driver, wanted = _mta.meant(asked)
-        if asked["state"] == "held":
-            found = _delivery.hold(driver, wanted, module.check_mode, asked["timeout"])
-        else:
-            found = _delivery.release(
-                driver, wanted, module.check_mode, asked["flush"], asked["timeout"]
-            )
-    except ReplicationError as error:
+        with nullcontext() if module.check_mode else _holds.turn(asked["timeout"]):
+            if asked["state"] == "held":
+                found = _delivery.hold(driver, wanted, module.check_mode, asked["timeout"])
+            else:
+                found = _delivery.release(
+                    driver, wanted, module.check_mode, asked["flush"], asked["timeout"]
+                )
+    except (ReplicationError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(
         changed=bool(found.done),

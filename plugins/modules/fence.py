@@ -48,8 +48,8 @@ options:
     default: false
   epoch:
     description:
-      - With O(state=absent), releases the host only while its role record is of this epoch, so that
-        nothing is taken back that belongs to a later change of master.
+      - Fences or releases the host only while its role record is of this epoch, so that nothing is
+        done or taken back that belongs to a later change of master.
     type: int
   timeout:
     description: Seconds in which it has to be done.
@@ -58,7 +58,7 @@ options:
   limit:
     description:
       - With O(state=present), seconds after which C(cyrus-guard.service) lets a master serve again
-        where nobody has done so before, as when the controller has died.
+        where nobody has done so before, as when the controller has died; 30 days at most.
     type: float
 """
 
@@ -75,7 +75,7 @@ EXAMPLES = r"""
 RETURN = r"""
 fence:
   description: The fence as it is now, null where there is none; V(until) is its limit.
-  returned: success
+  returned: always; of a call that failed the one before
   type: dict
   sample: {since: "2026-01-01T00:00:00Z", by: administrator, reason: the disk, until: null}
 ended:
@@ -95,6 +95,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.cyrus.plugins.module_utils import _fence, _fencing
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 
+_LONGEST = 30 * 86400
+
 
 def main() -> None:
     module = AnsibleModule(
@@ -110,6 +112,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
+    limit = params["limit"]
+    if limit is not None and not 0 < limit <= _LONGEST:
+        module.fail_json(msg=f"limit is {limit}: give seconds, {_LONGEST} at most")
+    before = None
     try:
         before = _fence.read()
         if params["state"] == "absent":
@@ -122,11 +128,12 @@ def main() -> None:
                 params["by"],
                 params["reason"] or "fenced by hand",
                 params["timeout"],
-                params["limit"],
+                limit,
+                params["epoch"],
                 module.check_mode,
             )
     except ReplicationError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), fence=dataclasses.asdict(before) if before else None)
     module.exit_json(
         **dataclasses.asdict(done),
         diff={

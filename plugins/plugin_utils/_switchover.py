@@ -45,7 +45,7 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
     purpose = f"switchover from {old} to {candidate}"
     # Another run's, dead or not. Whoever names the master takes it back.
     rival = stage == "start" and fence.get("by") == "switchover" and fence["reason"] != purpose
-    if rival or stage == "begun":
+    if fence and (rival or stage == "begun"):
         purpose = fence["reason"]
     if rival:
         stage = "other"
@@ -54,7 +54,9 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
         "stage": stage,
         "from": old,
         "to": candidate,
+        "was": store.epoch or 0,
         "epoch": (store.epoch or 0) + 1 if stage in ("start", "other") else store.epoch,
+        "undoable": stage in ("start", "begun") and _is_known_master(store, old),
         "hosts": names,
         "probed": names,
         "client": next(iter(options["mtas"]), old),
@@ -126,6 +128,14 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
             f"channel {name} was not compared: run switchover again" for name in document["compare"]
         ]
     return document
+
+
+def _is_known_master(store: Store, name: str) -> bool:
+    """Whether a host itself says that it is the master, and nobody contradicts."""
+    record = next((host.record for host in store.hosts if host.name == name), None)
+    if store.trouble or record is None:
+        return False
+    return (record.role, record.epoch) == ("master", store.epoch)
 
 
 def _hopeless(store: Store, candidate: str, answer: Answer) -> Iterator[str]:
@@ -217,10 +227,10 @@ def _readiness(hostvars: HostVars, host: str) -> Answer:
 def _stage(store: Store, candidate: str, hostvars: HostVars, held: bool) -> str:
     """How far it is, by what the hosts are; the history is no more than a hint.
 
-    `start`: nothing has changed hands. `begun`: the candidate is the master, and is fenced by a run
-    that wanted another one. `other`: another run is at it, by its fence or because the role of its
-    candidate is recorded, which has not taken it yet.
-    `moved`: its role is recorded. `done`: and all that follows is there.
+    `start`: nothing has changed hands. `begun`: the candidate is the master, and a run that wanted
+    another one has fenced it or holds its mail. `other`: another run is at it, by its fence or
+    because the role of its candidate is recorded, which has not taken it yet. `moved`: the
+    candidate's role is recorded. `done`: and all that follows is there.
     """
     if store.master != candidate:
         named = next((host.record for host in store.hosts if host.name == store.master), None)
@@ -237,10 +247,13 @@ def _stage(store: Store, candidate: str, hostvars: HostVars, held: bool) -> str:
         for host in store.hosts
         if host.name == candidate
     )
-    if not (whole and serves) or held or any(fences.values()):
-        return "moved"
     changes = _changes(store, candidate, hostvars)
     finished = any("seconds" in entry and entry["outcome"] == "done" for entry in changes)
+    if not (whole and serves) or any(fences.values()):
+        return "moved"
+    if held:
+        # After the first master's own setup, or a change that came to its end, that is another's.
+        return "begun" if finished or store.epoch == 1 else "moved"
     return "done" if finished or not changes else "moved"
 
 
@@ -325,12 +338,21 @@ def seconds(marks: Sequence[Answer]) -> dict[str, float]:
     }
 
 
-def lines(plan_: Answer, check: bool = False) -> list[str]:
-    """What is going to be done, or in check mode would be, for people."""
+def lines(plan_: Answer, check: bool = False, undo: bool = False) -> list[str]:
+    """What is going to be done, or in check mode would be, for people; `undo` is whether what was
+    begun is to be taken back."""
+    is_undone = "would be undone" if check else "is undone"
     if plan_["stage"] == "begun":
+        what = "fenced" if plan_["fenced"] else "its mail is held"
         return [
-            f"store {plan_['store']}: {plan_['to']} is master, epoch {plan_['epoch']}, and fenced "
-            "by a switchover that did not end, which is undone"
+            f"store {plan_['store']}: {plan_['to']} is master, epoch {plan_['epoch']}, and {what} "
+            f"by a switchover that did not end, which {is_undone}",
+            *(f"  ! {reason}" for reason in plan_["reasons"]),
+        ]
+    if undo and plan_["undoable"]:
+        return [
+            f"store {plan_['store']}: {plan_['from']} stays master, epoch {plan_['was']}; what a "
+            f"switchover to {plan_['to']} has begun {is_undone}"
         ]
     if plan_["stage"] == "done":
         return [already(plan_)]

@@ -117,6 +117,7 @@ def test_a_master_at_rest_whose_controller_dies_serves_again(tmp_path: Path) -> 
         "cyrus_source": MASTER,
         "cyrus_reseed_hold_master": True,
         "cyrus_reseed_rest": 1,
+        "cyrus_reseed_timeout": 30,
     }
     lab.playbook_killed("reseed", told, "Copy what is left")
     assert not serves(MASTER)
@@ -189,11 +190,18 @@ def test_a_power_cut_while_it_takes_its_place_is_ended_by_the_next_boot(
 
 
 @lab.only_long
-def test_a_copy_that_can_not_be_made_leaves_the_target_as_it_was(tmp_path: Path) -> None:
-    run = reseed(THIRD, cyrus_source=REPLICA, cyrus_reseed_rest=0)
+@pytest.mark.parametrize("source", [REPLICA, MASTER])
+def test_a_copy_that_can_not_be_made_leaves_the_target_as_it_was(
+    source: str, tmp_path: Path
+) -> None:
+    told = {"cyrus_source": source, "cyrus_reseed_hold_master": source == MASTER}
+    run = reseed(THIRD, **told, cyrus_reseed_rest=0)
     assert run.rc != 0
-    assert "goes on with the one that it has" in " ".join(run.output.split()), run.output
-    again = reseed(THIRD, cyrus_source=REPLICA)
+    said = " ".join(run.output.split())
+    assert "goes on with the one that it has" in said, said
+    assert "the time for this pass of rsync is up" in said, said
+    assert serves(MASTER)
+    again = reseed(THIRD, **told)
     assert again.rc == 0, again.output
     well(tmp_path)
 

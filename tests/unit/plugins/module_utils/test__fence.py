@@ -136,7 +136,34 @@ def test_what_another_switchover_has_fenced_is_neither_joined_nor_taken_back() -
             _fencing.refuse_joining(FENCE, by, reason)
     for by in ("guard", "failover", "administrator"):
         _fencing.refuse_joining(FENCE, by, "another reason")
-    _fencing.refuse_joining(replace(FENCE, by="administrator"), "switchover", "to c")
+    by_hand = replace(FENCE, by="administrator")
+    _fencing.refuse_joining(by_hand, "switchover", "to c")
+    with pytest.raises(ReplicationError, match="this host is fenced by administrator since"):
+        _fencing.refuse_joining(replace(by_hand, until="2026-01-01T00:10:00Z"), "switchover", "x")
+
+
+def test_a_later_change_is_not_meddled_with() -> None:
+    _fencing.refuse_epoch(record("replica"), 3)
+    _fencing.refuse_epoch(record("replica"), None)
+    with pytest.raises(ReplicationError, match="a is replica in epoch 3, and not in epoch 2"):
+        _fencing.refuse_epoch(record("replica"), 2)
+
+
+@pytest.mark.parametrize(
+    ("by", "limit", "other", "gives_way"),
+    [
+        ("administrator", None, "administrator", True),
+        ("failover", None, "administrator", True),
+        ("administrator", 60, "administrator", True),
+        ("switchover", 60, "administrator", False),
+    ],
+)
+def test_a_fence_for_a_time_gives_way(
+    by: str, limit: float | None, other: str, gives_way: bool
+) -> None:
+    before = replace(FENCE, by=other, until="2026-01-01T00:10:00Z")
+    assert _fencing._outlasts(by, limit, before) is gives_way
+    assert not _fencing._outlasts(by, limit, replace(before, until=None))
 
 
 def test_what_a_failover_has_begun_at_a_superseded_host_is_taken_back() -> None:

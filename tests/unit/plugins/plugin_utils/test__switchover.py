@@ -305,7 +305,6 @@ def test_it_is_done_when_every_host_has_followed_and_nothing_is_held(site: Vars)
     assert plan(unfinished)["stage"] == "moved"
     for path, value in (
         ("imap1.cyrus_readiness.fence", FENCE),
-        ("mx1.cyrus_delivery.by", "switchover"),
         ("imap3.cyrus_server", {"unreachable": True, "msg": "gone"}),
         ("imap3.cyrus_server.record", record("imap3")),
     ):
@@ -313,6 +312,41 @@ def test_it_is_done_when_every_host_has_followed_and_nothing_is_held(site: Vars)
         put(changed, path, value)
         found = plan(changed)
         assert (found["stage"], found["reasons"]) == ("moved", []), path
+
+
+def test_mail_that_another_run_holds_is_let_go_by_naming_the_master(site: Vars) -> None:
+    """That one has died before it fenced the master."""
+    for changed, now in ((site, "imap1"), (done(site), "imap2")):
+        put(changed, "mx1.cyrus_delivery.by", "switchover")
+        found = plan(changed, now)
+        assert (found["stage"], found["undoable"], found["held"]) == ("begun", True, ["mx1"])
+        assert "its mail is held by a switchover" in _switchover.lines(found)[0]
+    unfinished = moved(site, HOSTS)
+    put(unfinished, "mx1.cyrus_delivery.by", "switchover")
+    assert plan(unfinished)["stage"] == "moved"
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("imap1.cyrus_server", {"unreachable": True, "msg": "gone"}),
+        # A failover came in between, and the former master does not know.
+        ("imap2.cyrus_server.record", record("imap2", "imap2", 3)),
+        ("imap1.cyrus_server.record", record("imap1", "imap2", 2)),
+    ],
+)
+def test_nothing_is_undone_but_of_whom_is_known_to_be_the_master(
+    path: str, value: dict[str, Any], site: Vars
+) -> None:
+    put(site, "imap1.cyrus_readiness.fence", FENCE)
+    assert plan(site)["undoable"] is True
+    assert (
+        "what a switchover to imap2 has begun is undone"
+        in _switchover.lines(plan(site), undo=True)[0]
+    )
+    put(site, path, value)
+    for candidate in HOSTS:
+        assert plan(site, candidate)["undoable"] is False
 
 
 def test_a_lost_history_hides_no_unfinished_change(site: Vars) -> None:
