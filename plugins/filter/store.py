@@ -13,6 +13,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.mailops.cyrus.plugins.module_utils import _layout, _role, _store
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.plugin_utils import _certificates
+from ansible_collections.mailops.cyrus.plugins.plugin_utils._stores import of_host
 
 HostVars = Mapping[str, Mapping[str, Any]]
 
@@ -29,26 +30,24 @@ def hosts_of_store(hosts: list[str], hostvars: HostVars, store: str) -> list[str
     return [host for host in hosts if hostvars[host].get("cyrus_store") == store]
 
 
-def channel_clash(hosts: list[str]) -> str:
-    """Why two hosts can't be in one store, or an empty text."""
+def channel_clash(hosts: list[str], hostvars: HostVars | None = None, store: str = "") -> str:
+    """Why hosts can't be in one store, or an empty text."""
     try:
-        _store.Store("", tuple(_store.Host(host, "") for host in hosts)).channels()
+        _store.Store.load({"name": store, "hosts": store_addresses(hosts, hostvars or {})})
     except ReplicationError as error:
         return str(error)
     return ""
 
 
 def store_addresses(hosts: list[str], hostvars: HostVars) -> list[dict[str, str]]:
-    """Each host with the address at which the others reach it."""
-    return [
-        {
-            "name": host,
-            "address": str(
-                hostvars[host].get("cyrus_link_address") or hostvars[host].get("ansible_host", host)
-            ),
-        }
-        for host in hosts
-    ]
+    """Each host with the address at which the others reach it, and whom it follows."""
+    return [_described(host, of_host(hostvars, host)) for host in hosts]
+
+
+def _described(host: str, variables: Mapping[str, Any]) -> dict[str, str]:
+    address = variables.get("cyrus_link_address") or variables.get("ansible_host", host)
+    upstream = variables.get("cyrus_upstream") or ""
+    return {"name": host, "address": str(address), "upstream": str(upstream)}
 
 
 def _server(variables: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -37,6 +37,7 @@ class _Case(NamedTuple):
     reason: str
     crashed: bool
     stuck: bool
+    relayed: bool
 
     @property
     def what(self) -> str:
@@ -70,7 +71,7 @@ def advise(reason: str, finding: Mapping[str, Any]) -> tuple[str, str]:
     `reason` is what a comparison says of the target. `finding` may hold `target` (a Target), `host`
     (the names of `master` and `replica`), `side` and `refusal` (who refuses to show the mailbox,
     and how), `said` (sync_client's lines), `crashed` (the connection broke while the replica
-    lived), and `stuck` (sync_client did not end).
+    lived), `stuck` (sync_client did not end), and `relayed` (who sends is a replica itself).
     """
     target = Target(*finding.get("target", ("server", "")))
     host = finding.get("host") or {}
@@ -85,6 +86,7 @@ def advise(reason: str, finding: Mapping[str, Any]) -> tuple[str, str]:
         reason,
         bool(finding.get("crashed")),
         bool(finding.get("stuck")),
+        bool(finding.get("relayed")),
     )
     cause = next(cause for cause in _CAUSES if cause.fits(case))
     return cause.reason(case), cause.advice(case)
@@ -127,6 +129,19 @@ def _drop(case: _Case) -> str:
     )
 
 
+def _own_copy(case: _Case) -> str:
+    """How a replica gets a copy that it can pass on: a reconstruct would change its ids."""
+    if case.user is None:
+        how = f"docs/operations.md shows how to replace the copy on {case.master}"
+    else:
+        how = (
+            f"drop all copies of {case.user} on {case.master} ({RESET} {case.user}); the store's "
+            "master sends them again when they are held back (quarantine, state present) and "
+            "released on its channel"
+        )
+    return f"{case.master} is a replica itself, so never reconstruct it there: {how}."
+
+
 def _lost_file(case: _Case) -> str:
     found = _FILE.search(case.said)
     if found is None:
@@ -153,15 +168,19 @@ _CAUSES = (
         lambda c: _FILE.search(c.said) is not None,
         _lost_file,
         lambda c: (
-            "Put the file back from a backup. Where the message is lost, reconstruct the mailbox "
-            f"on {c.master}, which takes it out of the index."
+            _own_copy(c)
+            if c.relayed
+            else "Put the file back from a backup. Where the message is lost, reconstruct the "
+            f"mailbox on {c.master}, which takes it out of the index."
         ),
     ),
     _Cause(
         lambda c: c.side == "master",
         lambda c: f"{c.master} itself can't open {c.what}; Cyrus says: {c.refusal}",
         lambda c: (
-            f"Copy its folder away and reconstruct it on {c.master}. It may get another "
+            _own_copy(c)
+            if c.relayed
+            else f"Copy its folder away and reconstruct it on {c.master}. It may get another "
             "UIDVALIDITY by that, and clients then download it again."
         ),
     ),

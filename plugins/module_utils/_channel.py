@@ -5,7 +5,7 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any
 # time. Do not use this from other collections or standalone plugins/modules!
 
-"""The channels of a master: does each one run, does its link work, and what waits for it.
+"""The channels of a host: does each one run, does its link work, and what waits for it.
 
 What cannot be found out is null, and never counted as fine.
 """
@@ -37,26 +37,26 @@ _ANSWER_SECONDS = 10
 
 
 def names() -> dict[str, str]:
-    """The channels of the store whose master this host is, and the replica of each; none on other
-    hosts."""
+    """The channels that this host has, and the replica of each: a master's, and those of a replica
+    that feeds others."""
     record = _role.read()
-    if record is None or record.role != "master":
+    if record is None or record.role == "fenced":
         return {}
-    channels = _endpoints.read_store().channels()
-    return {channel: host for host, channel in channels.items() if host != record.host}
+    fed = _endpoints.read_store().fed_by(record.host, record.role, record.master)
+    return {channel: host for host, channel in fed.items()}
 
 
 def replica_of(channel: str) -> str:
     """The replica of a channel that this host has."""
     known = names()
     if channel not in known:
-        told = f"its channels are {', '.join(known)}" if known else "it is not a store's master"
+        told = f"its channels are {', '.join(known)}" if known else "it feeds no replica"
         raise ReplicationError(f"this host has no channel {channel}: {told}")
     return known[channel]
 
 
 def channels() -> list[dict[str, Any]]:
-    """One entry for each channel of this host; none on a host that is not master."""
+    """One entry for each channel of this host."""
     return [_describe(name, replica) for name, replica in names().items()]
 
 

@@ -16,7 +16,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from . import (
     _command,
@@ -159,7 +159,7 @@ class Configuration:
     def files(self) -> list[File]:
         """Every file, in an order in which none names one that is not there yet."""
         request = self.request
-        described = json.dumps(asdict(request.store), sort_keys=True, indent=1) + "\n"
+        described = json.dumps(request.store.described(), sort_keys=True, indent=1) + "\n"
         desired = _desired.Desired(request.settings, request.services).text()
         found = [
             File(f"{CONFIG_DIR}/store.json", described, 0o640, GROUP),

@@ -52,6 +52,7 @@ def diagnose(ends: Ends, target: Target, outcome: Outcome) -> Diagnosis:
         "stuck": outcome.stuck,
         "crashed": _lost_connection(outcome),
         "host": {"master": ends.master.endpoint.name, "replica": ends.replica.endpoint.name},
+        "relayed": ends.sides.first is not None,
     }
     if target.scope != "mailbox" or outcome.stuck:
         # What stands still does so for whoever asks.

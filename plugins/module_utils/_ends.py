@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import replace
+from typing import NamedTuple
 
 from . import _endpoints, _names
 from ._errors import ReplicationError
@@ -33,22 +34,25 @@ class AwayError(ReplicationError):
     """An end of the channel does not answer: nobody's mailbox is at fault."""
 
 
+class Sides(NamedTuple):
+    """The hosts at the ends of a channel. `first` is the master's own channel that leads to who
+    sends, where that is a replica itself; None where it is the master."""
+
+    master: str
+    replica: str
+    first: str | None = None
+
+
 class Ends:
     """Sessions to both sides, opened when they are needed and again when one has broken."""
 
     def __init__(
-        self,
-        install: Install,
-        channel: str,
-        master: str,
-        replica: str,
-        tick: Callable[[], None],
+        self, install: Install, channel: str, sides: Sides, tick: Callable[[], None]
     ) -> None:
         self._install = install
         self.tick = tick
         self._channel = channel
-        self._master_name = master
-        self._replica_name = replica
+        self.sides = sides
         self._sessions: dict[str, Session] = {}
 
     def proof(self) -> Proof:
@@ -61,7 +65,7 @@ class Ends:
 
     @property
     def master(self) -> Session:
-        local = _endpoints.local(self._master_name)
+        local = _endpoints.local(self.sides.master)
         return self._session("master", replace(local, answer_timeout=_ANSWER))
 
     @property
@@ -73,7 +77,7 @@ class Ends:
         """The master as its administrator."""
         settings = self._install.settings
         login = _endpoints.login(self._channel, settings)
-        own = _endpoints.administered(self._master_name, login, settings)
+        own = _endpoints.administered(self.sides.master, login, settings)
         return self._session("imap", replace(own, answer_timeout=_ANSWER))
 
     def _session(self, side: str, endpoint: Endpoint) -> Session:
@@ -85,7 +89,8 @@ class Ends:
         return self._sessions[side]
 
     def _receiving(self) -> Endpoint:
-        replica = _endpoints.by_channel(self._replica_name, self._channel, self._install.settings)
+        settings = self._install.settings
+        replica = _endpoints.by_channel(self.sides.replica, self._channel, settings)
         return replace(replica, connect_timeout=_CONNECT, answer_timeout=_ANSWER)
 
     def answer(self) -> bool:

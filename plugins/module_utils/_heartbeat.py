@@ -53,19 +53,59 @@ class _RefusedError(ReplicationError):
     """The master does not do what it is told, or there is nothing to do it to."""
 
 
-class Heartbeat:
-    """The heartbeat of one channel.
-
-    `session` gives an IMAP session to the master as the replication account, the same one for as
-    long as that works. Whatever the master refuses is a ReplicationError.
-    """
+class _Watched:
+    """The mailbox of a heartbeat, to be looked for. `session` gives a session to who sends, the
+    same one for as long as that works."""
 
     def __init__(self, session: Callable[[], Session], channel: str) -> None:
         self.mailbox = mailbox_of(channel)
         self._session = session
+        self._uniqueid: str | None = None
+
+    def seen(self, replica: Session) -> int:
+        """The HIGHESTMODSEQ that has come to the replica; 0 where its mailbox is missing, can't be
+        opened or is another one than was written to, of which a number would say nothing."""
+        mailbox = self._described(replica)
+        if mailbox is None or mailbox.uniqueid != self._uniqueid:
+            return 0
+        return mailbox.highestmodseq
+
+    def _described(self, session: Session) -> Mailbox | None:
+        (answer,) = session.ask(["MAILBOXES " + quoted_list([self.mailbox])])
+        # What else is said is news of the open mailbox.
+        lines = [line for line in answer.lines if line.startswith(b"MAILBOX ")]
+        return State.parse(lines).mailboxes.get(self.mailbox)
+
+
+class Relayed(_Watched):
+    """The heartbeat that comes to a replica by its own channel, and goes on to those behind: a
+    replica writes nothing itself."""
+
+    def __init__(self, session: Callable[[], Session], channel: str) -> None:
+        super().__init__(session, channel)
+        self._last = 0
+
+    def beat(self) -> Beat | None:
+        """The newest that has come, now; None where none has since the last."""
+        session = self._session()
+        mailbox = self._described(session)
+        if mailbox is None:
+            raise ReplicationError(f"none has come to {session.endpoint.name} yet")
+        self._uniqueid = mailbox.uniqueid
+        if mailbox.highestmodseq == self._last:
+            return None
+        self._last = mailbox.highestmodseq
+        return Beat(time.time(), self._last)
+
+
+class Heartbeat(_Watched):
+    """The heartbeat of a channel of the master, by an IMAP session as the replication account.
+    Whatever the master refuses is a ReplicationError."""
+
+    def __init__(self, session: Callable[[], Session], channel: str) -> None:
+        super().__init__(session, channel)
         self._selected: Session | None = None
         self._flagged = False
-        self._uniqueid: str | None = None
 
     def prepare(self) -> None:
         """Makes what is missing of the mailbox and opens it."""
@@ -86,14 +126,6 @@ class Heartbeat:
                 return self._toggle()
         self.prepare()
         return self._toggle()
-
-    def seen(self, replica: Session) -> int:
-        """The HIGHESTMODSEQ that has come to the replica; 0 where its mailbox is missing, can't be
-        opened or is another one than was prepared, of which a number would say nothing."""
-        mailbox = self._described(replica)
-        if mailbox is None or mailbox.uniqueid != self._uniqueid:
-            return 0
-        return mailbox.highestmodseq
 
     def _toggle(self) -> Beat:
         written = time.time()
@@ -120,12 +152,6 @@ class Heartbeat:
     def _select(self, session: Session) -> int:
         """Opens the mailbox; how many messages there are."""
         return int(self._found(_EXISTS, session, f"SELECT {self.mailbox} (CONDSTORE)"))
-
-    def _described(self, session: Session) -> Mailbox | None:
-        (answer,) = session.ask(["MAILBOXES " + quoted_list([self.mailbox])])
-        # What else is said is news of the open mailbox.
-        lines = [line for line in answer.lines if line.startswith(b"MAILBOX ")]
-        return State.parse(lines).mailboxes.get(self.mailbox)
 
     def _found(self, pattern: re.Pattern[bytes], session: Session, command: str) -> bytes:
         """What the pattern's group is in the last line of the answer that it fits."""

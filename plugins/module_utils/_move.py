@@ -50,6 +50,8 @@ from ._synclog import FILES, SyncLog
 _GUARD_LINK = f"cyrus-link@{_store.GUARD_LINK}.service"
 _RECEIVING = ("replcsync", "replimap")
 _GRACE_SECONDS = 0.3
+# Every replica follows the master itself then, until setup is run again.
+_UNCHAINING = ("failover", "rejoin")
 _NAMED = 10
 
 
@@ -102,7 +104,7 @@ def _carried_out(move: Move, started: float, end: float, check: bool) -> Moved:
     if check:
         return Moved(before, before if not done and before else move.record, done, 0.0)
     if done:
-        with _still(move, end):
+        with _still(move, before, end):
             reach("stopped")
             _clear(move.record)
             _role.ensure(move.record, move.reason, check=False)
@@ -170,7 +172,7 @@ def _comes_back(wanted: Record, before: Record) -> bool:
 
 
 @contextlib.contextmanager
-def _still(move: Move, end: float) -> Iterator[None]:
+def _still(move: Move, before: Record | None, end: float) -> Iterator[None]:
     """Nothing replicates out of this host or into it; all runs again where the record fails."""
     stopped = [name for name in _units.active(_units.TEMPLATES) if name != _GUARD_LINK]
     _units.stop(stopped)
@@ -179,7 +181,7 @@ def _still(move: Move, end: float) -> Iterator[None]:
             _refuse_left(move.drained)
         if move.record.role == "master":
             _end_receiving(end)
-            _forget_former_time()
+        _forget_former_time(before, move.record)
         yield
     except ReplicationError as error:
         try:
@@ -210,25 +212,37 @@ def _end_receiving(end: float) -> None:
     )
 
 
-def _forget_former_time() -> None:
-    """What a host knows from when it was master before: old events would be sent again, an old
-    comparison or heartbeat would count, and an old pause or quarantine would hold."""
-    _doubt.settle()
-    directory = Install.discover().config_directory
+def _forget_former_time(before: Record | None, wanted: Record) -> None:
+    """What a host knows of channels from when it had them before: old events would be sent again,
+    an old comparison or heartbeat would count, and an old pause or quarantine would hold. Channels
+    that it has just now, as a replica that feeds others, go on."""
+    channels = _fed_by(wanted) - _fed_by(before)
     paths = []
-    for channel in _endpoints.read_store().channels().values():
+    if wanted.role == "master":
+        _doubt.settle()
+        channels = set(_endpoints.read_store().channels().values()) - _fed_by(before)
+        # Whoever was master since awaits whoever is still to come back.
+        paths.append(_rejoins.PATH)
+    directory = Install.discover().config_directory
+    for channel in sorted(channels):
         folder = SyncLog(directory, channel).folder
         paths += [os.path.join(folder, name) for name in FILES]
         paths.append(os.path.join(_channel.PARITY_DIR, f"{channel}.json"))
         paths += [_state.path_of(channel), _state.pause_of(channel)]
         paths.append(_quarantine.path_of(channel))
-    # Whoever was master since awaits whoever is still to come back.
-    paths.append(_rejoins.PATH)
     try:
         for path in filter(os.path.exists, paths):
             os.unlink(path)
     except OSError as error:
         raise ReplicationError(f"{error.filename} can't be removed: {error.strerror}") from error
+
+
+def _fed_by(record: Record | None) -> set[str]:
+    """The channels of this host by a record."""
+    if record is None:
+        return set()
+    fed = _endpoints.read_store().fed_by(record.host, record.role, record.master)
+    return set(fed.values())
 
 
 def _follow(move: Move, end: float) -> list[str]:
@@ -238,7 +252,9 @@ def _follow(move: Move, end: float) -> list[str]:
         _clearance.grant(record.epoch)
     else:
         _clearance.withdraw()
-    done = [f"write {path}" for path in _posture.apply(move.proven)]
+    # Who is left may not be whom the others follow.
+    chains = move.reason not in _UNCHAINING
+    done = [f"write {path}" for path in _posture.apply(move.proven, chains)]
     reach("configured")
     updated = _cyrmaster.update(end)
     done += [updated] if updated else []

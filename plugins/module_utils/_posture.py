@@ -51,13 +51,15 @@ def current() -> tuple[Record, Posture]:
     return record, wanted(record, _fence.read(), _clearance.valid(record.epoch))
 
 
-def configuration(proven: Sequence[str] = ()) -> _config.Configuration:
-    """The host's files as they have to be; new channels begin with everything but those proven."""
+def configuration(proven: Sequence[str] = (), chains: bool = True) -> _config.Configuration:
+    """The host's files as they have to be; new channels begin with everything but those proven.
+    Without `chains` every replica follows the master itself."""
     record, posture = current()
     desired = _desired.read()
+    store = _endpoints.read_store()
     return _config.Configuration(
         _config.Request(
-            store=_endpoints.read_store(),
+            store=store if chains else store.without_chains(),
             host=record.host,
             role=posture.role,
             master=record.master,
@@ -70,10 +72,10 @@ def configuration(proven: Sequence[str] = ()) -> _config.Configuration:
     )
 
 
-def apply(proven: Sequence[str] = ()) -> list[str]:
+def apply(proven: Sequence[str] = (), chains: bool = True) -> list[str]:
     """Write what differs; returns the files that were changed. Cyrus has not read them yet."""
     _record, posture = current()
-    rendered = configuration(proven)
+    rendered = configuration(proven, chains)
     if posture.role == "master" and not posture.serving:
         _put_notice()
     if rendered.differs():

@@ -14,7 +14,7 @@ import time
 from . import _fence
 from ._ends import Ends
 from ._errors import ReplicationError
-from ._heartbeat import Beat, Heartbeat
+from ._heartbeat import Beat, Heartbeat, Relayed
 from ._points import reach
 from ._reporter import Reporter
 
@@ -29,13 +29,17 @@ class Pulse:
     def __init__(self, ends: Ends, channel: str, reporter: Reporter) -> None:
         self._ends = ends
         self._reporter = reporter
-        self._heartbeat = Heartbeat(lambda: ends.imap, channel)
+        self._heartbeat: Heartbeat | Relayed = (
+            Heartbeat(lambda: ends.imap, channel)
+            if ends.sides.first is None
+            else Relayed(lambda: ends.master, ends.sides.first)
+        )
         self.trouble: str | None = None
         self._unseen: Beat | None = None
         self._next_beat = self._next_look = 0.0
 
     def beat(self) -> None:
-        """Writes one where it is time for it and the one before has been seen."""
+        """One more, where it is time for it and the one before has been seen."""
         if self._unseen is not None or time.monotonic() < self._next_beat:
             return
         self._next_beat = time.monotonic() + INTERVAL
@@ -45,10 +49,12 @@ class Pulse:
                 return
             self._unseen = self._heartbeat.beat()
         except ReplicationError as error:
-            self.trouble = f"no heartbeat can be written: {error}"
+            self.trouble = f"no heartbeat: {error}"
             self._ends.close()
             return
         self.trouble = None
+        if self._unseen is None:
+            return
         self._reporter.beat(self._unseen.written)
         reach("beaten")
 

@@ -26,7 +26,7 @@ from . import _bundle, _control, _endpoints, _events, _notify, _role, _state
 from ._batch import Batch
 from ._client import Client
 from ._dlist import FormatError
-from ._ends import AwayError, Ends
+from ._ends import AwayError, Ends, Sides
 from ._errors import ReplicationError
 from ._install import Install
 from ._points import reach
@@ -64,15 +64,15 @@ class Replicator:
     """The loop of one channel."""
 
     def __init__(self, install: Install, channel: str) -> None:
-        master, replica = _hosts(channel)
+        sides = _sides(channel)
         folder = _state.folder(channel)
         self._channel = channel
         self._interval = _duration(install.setting(f"{channel}_sync_repeat_interval", "1"))
         self._lock = _alone(os.path.join(folder, "lock"))
-        self._reporter = Reporter(channel, replica, INTERVAL)
+        self._reporter = Reporter(channel, sides.replica, INTERVAL)
         self._log = Owner(install.config_directory, channel)
         self._quarantine = Quarantine(os.path.join(folder, "quarantine.json"))
-        self._ends = Ends(install, channel, master, replica, self._tick)
+        self._ends = Ends(install, channel, sides, self._tick)
         client = Client(
             os.path.join(install.bin_dir, "sync_client"),
             channel,
@@ -210,15 +210,18 @@ class Replicator:
         return self._ends.live_mailboxes([user])[user]
 
 
-def _hosts(channel: str) -> tuple[str, str]:
-    """The names of the master, which this host has to be, and of the replica."""
-    record, store = _role.read(), _endpoints.read_store()
-    if record is None or record.role != "master":
-        raise ReplicationError("this host is not the master of its store: nothing to replicate")
-    for host, name in store.channels().items():
-        if name == channel and host != record.host:
-            return record.host, host
-    raise ReplicationError(f"the store {store.name} has no replica behind channel {channel}")
+def _sides(channel: str) -> Sides:
+    """Who is at the ends of a channel, of which this host has to be the one that sends."""
+    record, store = _role.known(), _endpoints.read_store()
+    for host, name in store.fed_by(record.host, record.role, record.master).items():
+        if name == channel:
+            relayed = record.role == "replica"
+            first = store.first_channel(record.host, record.master) if relayed else None
+            return Sides(record.host, host, first)
+    raise ReplicationError(
+        f"{record.host} is {record.role} in store {store.name} and has no replica behind channel "
+        f"{channel}: nothing to replicate"
+    )
 
 
 def _alone(path: str) -> int:

@@ -57,6 +57,7 @@ def describe(found: dict[str, Any], packages: list[str], settings: dict[str, str
         guard=None,
         awaited=[],
         store_hosts=[],
+        source=None,
         layout=None,
         wanted_layout=None,
         services=[],
@@ -76,7 +77,10 @@ def describe(found: dict[str, Any], packages: list[str], settings: dict[str, str
     found["guard"] = _guard_state.describe() if record else None
     found["awaited"] = [dataclasses.asdict(entry) for entry in _rejoins.read()]
     if record and os.path.exists(_endpoints.DESCRIPTION):
-        found["store_hosts"] = [host.name for host in _endpoints.read_store().hosts]
+        store = _endpoints.read_store()
+        found["store_hosts"] = [host.name for host in store.hosts]
+        if record.role == "replica":
+            found["source"] = store.source(record.host, record.master)
     if Install.find() is None:
         return
     found["installed"] = True

@@ -16,7 +16,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from . import _link
@@ -32,6 +32,7 @@ IMAP_SOCKET = f"{PRIVATE_DIR}/imap"
 GUARD_SOCKET = "/run/cyrus-replication/guard.sock"
 # No channel can have this name.
 GUARD_LINK = "guard-answer"
+SERVER_LINK = "server"
 CSYNC_PORT = 2005
 FIRST_CHANNEL_ADDRESS = ipaddress.IPv4Address("127.0.0.2")
 FIRST_CHANNEL_PORT = 12005
@@ -53,10 +54,12 @@ def channel_name(host: str) -> str:
 
 @dataclass(frozen=True)
 class Host:
-    """A host of a store; its name is the name in its certificate."""
+    """A host of a store; its name is the name in its certificate. `upstream` is the host that
+    feeds it where neither of the two is master, the master itself where it is empty."""
 
     name: str
     address: str
+    upstream: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,13 +87,66 @@ class Store:
         hosts = sorted((Host(**host) for host in described["hosts"]), key=lambda h: h.name)
         store = cls(hosts=tuple(hosts), **rest)
         store.channels()
+        store.refuse_circles()
         return store
+
+    def described(self) -> dict[str, Any]:
+        """Plain data, from which `load` makes the same."""
+        hosts = [{k: v for k, v in asdict(host).items() if v} for host in self.hosts]
+        return {**asdict(self), "hosts": hosts}
+
+    def without_chains(self) -> Store:
+        """The same with every replica behind the master itself."""
+        return replace(self, hosts=tuple(replace(host, upstream="") for host in self.hosts))
 
     def host(self, name: str) -> Host:
         for host in self.hosts:
             if host.name == name:
                 return host
         raise ReplicationError(f"{name} is no host of store {self.name}")
+
+    def refuse_circles(self) -> None:
+        """Whoever follows a host leads to one that follows the master."""
+        for host in self.hosts:
+            if host.upstream and channel_name(host.name) == SERVER_LINK:
+                raise ReplicationError(
+                    f"the channel of {host.name} has the name of the link by which "
+                    f"{host.upstream} is fed: rename it, or let it follow the master"
+                )
+            way = [host.name]
+            while self.host(way[-1]).upstream:
+                upstream = self.host(way[-1]).upstream
+                if upstream not in {other.name for other in self.hosts}:
+                    raise ReplicationError(
+                        f"cyrus_upstream of {way[-1]} names {upstream}, which is no host of store "
+                        f"{self.name}: correct it"
+                    )
+                if upstream in way:
+                    raise ReplicationError(
+                        f"cyrus_upstream leads in a circle ({' -> '.join([*way, upstream])}): "
+                        "let one of them follow the master, without cyrus_upstream"
+                    )
+                way.append(upstream)
+
+    def source(self, name: str, master: str) -> str:
+        """Who feeds a replica."""
+        return self.host(name).upstream or master
+
+    def first_channel(self, name: str, master: str) -> str:
+        """The master's own channel that leads to a host, or to the first one before it."""
+        while self.source(name, master) != master:
+            name = self.source(name, master)
+        return self.channels()[name]
+
+    def fed_by(self, me: str, role: str, master: str) -> dict[str, str]:
+        """The channel to each host that a host replicates to in its role."""
+        if role not in ("master", "replica"):
+            return {}
+        return {
+            name: channel
+            for name, channel in self.channels().items()
+            if name not in (me, master) and self.source(name, master) == me
+        }
 
     def channels(self) -> dict[str, str]:
         """The channel to each host; names that fall together are refused."""
@@ -169,8 +225,9 @@ def _accounts(service: str, admin: str) -> dict[str, str]:
 
 
 def _sending(store: Store, me: str, site: Mapping[str, str], version: tuple[int, ...]) -> Plan:
-    channels = {name: channel for name, channel in store.channels().items() if name != me}
-    settings = {"sync_log": "1"}
+    channels = store.fed_by(me, "master", me)
+    settings, links = _ways(store, channels, version)
+    settings["sync_log"] = "1"
     own = site.get("sync_log_channels", "")
     taken_over = site.get("sync_host") in {
         word for h in store.hosts for word in (h.name, h.address)
@@ -187,9 +244,16 @@ def _sending(store: Store, me: str, site: Mapping[str, str], version: tuple[int,
             "give the site's own channel another name"
         )
     settings["sync_log_channels"] = _words(f"{AUDIT} {own}", *channels.values())
-    if version >= _MAXWAIT_SINCE:
+    return Plan(settings, set(), {}, list(channels.values()), links, taken_over=taken_over)
+
+
+def _ways(
+    store: Store, channels: Mapping[str, str], version: tuple[int, ...]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """How each channel gets to its replica: options of imapd.conf, and ends of the link."""
+    settings, links = {}, {}
+    if channels and version >= _MAXWAIT_SINCE:
         settings["sync_reconnect_maxwait"] = "5s"
-    links = {}
     for name, channel in channels.items():
         host = store.host(name)
         if store.link == "plain":
@@ -206,27 +270,38 @@ def _sending(store: Store, me: str, site: Mapping[str, str], version: tuple[int,
                 f"{channel}_sync_repeat_interval": "1",
             }
         )
-    return Plan(settings, set(), {}, list(channels.values()), links, taken_over=taken_over)
+    return settings, links
 
 
 def _receiving(
     store: Store, me: str, master: str, site: Mapping[str, str], version: tuple[int, ...]
 ) -> Plan:
-    settings = _quiet(site, version)
+    source = store.source(me, master)
+    channels = store.fed_by(me, "replica", master)
+    onward, links = _ways(store, channels, version)
+    settings = {**_quiet(site, version), **onward}
     settings.update(_accounts("replcsync", store.replication_user))
-    absent = {"sync_log_channels", "sync_log_chain", "sync_rightnow_channel"}
+    absent = {"sync_rightnow_channel"}
+    if channels:
+        # What comes from the master is logged for those behind.
+        settings.update(
+            sync_log="1", sync_log_chain="1", sync_log_channels=" ".join(channels.values())
+        )
+    else:
+        absent |= {"sync_log_channels", "sync_log_chain"}
     if store.link != "plain":
         services = {"replcsync": f'cmd="sync_server" listen="127.0.0.1:{CSYNC_PORT}"'}
         ports = {store.link_port: f"127.0.0.1:{CSYNC_PORT}", store.link_admin_port: IMAP_SOCKET}
-        link = _link.server(store.host(me).address, [master], ports)
-        return Plan(settings, absent, services, [], {"server": link})
+        links[SERVER_LINK] = _link.server(store.host(me).address, [source], ports)
+        return Plan(settings, absent, services, list(channels.values()), links)
     settings.update(_accounts("replimap", store.readers))
     mine = _literal(store.host(me))
     services = {
         "replcsync": f'cmd="sync_server" listen="{mine}:{store.link_port}"',
         "replimap": f'cmd="imapd" listen="{mine}:{store.link_admin_port}"',
     }
-    return Plan(settings, absent, services, [], {}, _only_for(store, master, services))
+    allowed = _only_for(store, source, services)
+    return Plan(settings, absent, services, list(channels.values()), links, allowed)
 
 
 def _readable(
@@ -238,7 +313,7 @@ def _readable(
     if store.link != "plain":
         ports = {store.link_admin_port: IMAP_SOCKET}
         link = _link.server(store.host(me).address, [master], ports)
-        return Plan(settings, absent, {}, [], {"server": link})
+        return Plan(settings, absent, {}, [], {SERVER_LINK: link})
     settings.update(_accounts("replimap", store.readers))
     mine = _literal(store.host(me))
     services = {"replimap": f'cmd="imapd" listen="{mine}:{store.link_admin_port}"'}

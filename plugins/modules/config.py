@@ -55,6 +55,11 @@ options:
             description: Address at which the other hosts reach it.
             type: str
             required: true
+          upstream:
+            description: Host that feeds it where neither of the two is master, the master where it
+              is empty.
+            type: str
+            default: ""
       link:
         description: How replication travels.
         type: str
@@ -191,6 +196,7 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._module import Secre
 HOST = {
     "name": {"type": "str", "required": True},
     "address": {"type": "str", "required": True},
+    "upstream": {"type": "str", "default": ""},
 }
 STORE = {
     "name": {"type": "str", "required": True},

@@ -119,6 +119,12 @@ store_hosts:
   returned: success
   type: list
   elements: str
+source:
+  description:
+    - The host that feeds this one where it is a replica, by what C(setup) has last described. It is
+      the master, or another replica in a chain.
+  returned: success
+  type: str
 layout:
   description:
     - Settings that have to be equal on all hosts of a store, null where Cyrus is not installed.

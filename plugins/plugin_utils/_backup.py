@@ -16,7 +16,7 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._store import channe
 
 from . import _switchover
 from ._case import Case
-from ._eligibility import Answer
+from ._eligibility import Answer, chained
 from ._stores import HostVars, Store, stores
 
 _MEGA = 1e6
@@ -77,6 +77,7 @@ class _Case(Case):
             )
             return
         yield from self._way()
+        yield from chained(self.store, self.source)
         involved = {self.master, self.source}
         silent = list(self.silent(involved))
         yield from silent

@@ -33,7 +33,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Facts:
-    """A store, the change that is wanted, and what its hosts answered."""
+    """A store, the change that is wanted, and what its hosts answered; `channels` are those of all
+    hosts."""
 
     store: Store
     master: str
@@ -143,14 +144,29 @@ def _dotted(version: Iterable[int]) -> str:
     return ".".join(map(str, version))
 
 
+def _chained(facts: Facts) -> Iterator[str]:
+    yield from chained(facts.store, facts.candidate)
+
+
+def chained(store: Store, name: str) -> Iterator[str]:
+    """Why a host gets nothing from the master itself."""
+    feeder = next((host.source for host in store.hosts if host.name == name), None)
+    if feeder and feeder != store.master:
+        yield (
+            f"{name} follows {feeder}, not {store.master}: take cyrus_upstream of {name} out of "
+            "the inventory and run setup first"
+        )
+
+
 def _replication(facts: Facts) -> Iterator[str]:
     told = {channel["replica"]: channel for channel in facts.channels}
     for replica in facts.store.replicas:
-        if not {facts.master, replica.name} <= set(facts.readiness):
+        feeder = str(facts.store.feeder(replica.name))
+        if not {feeder, replica.name} <= set(facts.readiness):
             continue
         channel = told.get(replica.name)
         if channel is None:
-            yield f"{facts.master} says nothing of a channel to {replica.name}"
+            yield f"{feeder} says nothing of a channel to {replica.name}"
             continue
         yield from _channel(channel, facts)
 
@@ -292,6 +308,7 @@ _CHECKS = (
     _same_epoch,
     _roles,
     _versions,
+    _chained,
     _replication,
     _peers,
     _activities,

@@ -24,11 +24,12 @@ SHOWN = 20
 
 
 def pairs(hostvars: HostVars, hosts: Iterable[str]) -> list[dict[str, Any]]:
-    """What to compare: each replica with its master, or the reason why it can't be."""
+    """What to compare: each replica with who feeds it, the master but for chains, or the reason
+    why it can't be."""
     return [
         {
             "store": store.name,
-            "master": store.master,
+            "master": replica.source or store.master,
             "replica": replica.name,
             "channel": channel_name(replica.name),
             "epoch": store.epoch,

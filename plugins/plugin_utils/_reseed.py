@@ -109,6 +109,7 @@ class _Case(Case):
             yield self.store.trouble
             return
         yield from self._named()
+        yield from self._chains()
         involved = {self.master, self.source, self.target}
         silent = list(self.silent(involved))
         yield from silent
@@ -148,6 +149,16 @@ class _Case(Case):
                 "runs: name a replica in cyrus_source, or allow it with "
                 "-e cyrus_reseed_hold_master=true, or use -e cyrus_reseed_method=replicate"
             )
+
+    def _chains(self) -> Iterator[str]:
+        """A copy is sent what is new from the master's own log, and nobody would tell those behind
+        the target of it."""
+        yield from _eligibility.chained(self.store, self.target)
+        if self.copies and self.source != self.master:
+            yield from _eligibility.chained(self.store, self.source)
+        for host in self.store.replicas:
+            if host.source == self.target:
+                yield from _eligibility.chained(self.store, host.name)
 
     def _serves(self) -> Iterator[str]:
         told = self.readiness[self.master]

@@ -44,6 +44,7 @@ def _host(store: Store, host: Host, hostvars: HostVars) -> dict[str, Any]:
         "host": host.name,
         "role": _role(record.role if record else "unknown", answer),
         "epoch": record.epoch if record else None,
+        "source": host.source,
         "since": record.since if record else None,
         "version": host.version,
         "channels": channels,
@@ -92,6 +93,7 @@ def lines(documents: Iterable[Mapping[str, Any]]) -> list[str]:
         if document["trouble"]:
             found.append(f"  ! {document['trouble']}")
         found += [f"  {line}" for line in _hosts(document) + _channels(document)]
+        found += [f"  {' -> '.join(chain)}" for chain in _chains(document)]
         found += [f"  ! {trouble}" for trouble in _troubles(document)]
     return found
 
@@ -116,6 +118,18 @@ def _channels(document: Mapping[str, Any]) -> list[str]:
     for host in document["hosts"]:
         rows += [_channel(channel, host["epoch"]) for channel in host["channels"]]
     return table(rows) if len(rows) > 1 else []
+
+
+def _chains(document: Mapping[str, Any]) -> Iterable[list[str]]:
+    """From the master to each host that follows another replica."""
+    sources = {host["host"]: host["source"] for host in document["hosts"]}
+    for name, source in sources.items():
+        if source is None or source == document["master"]:
+            continue
+        way = [name]
+        while sources.get(way[0]) is not None and sources[way[0]] not in way:
+            way.insert(0, sources[way[0]])
+        yield way
 
 
 def _channel(channel: Mapping[str, Any], epoch: int | None) -> list[str]:

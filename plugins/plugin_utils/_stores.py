@@ -35,6 +35,7 @@ class Host:
     version: str | None
     trouble: str | None
     store_hosts: tuple[str, ...] = ()
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,10 @@ class Store:
     @property
     def replicas(self) -> list[Host]:
         return [host for host in self.hosts if host.name != self.master]
+
+    def feeder(self, name: str) -> str | None:
+        """Who feeds a replica, as far as that is known: the master, or another one in a chain."""
+        return self.host(name).source or self.master
 
     def host(self, name: str) -> Host:
         return next(host for host in self.hosts if host.name == name)
@@ -127,7 +132,8 @@ def _host(name: str, answer: Mapping[str, Any]) -> Host:
     if answer.get("failed") or "installed" not in answer:
         return Host(name, None, None, f"{name} can't be read: {message_of(answer)}")
     record = _role.Record(**dict(answer["record"])) if answer["record"] else None
-    return Host(name, record, answer["version"], None, tuple(answer.get("store_hosts") or ()))
+    known = tuple(answer.get("store_hosts") or ())
+    return Host(name, record, answer["version"], None, known, answer.get("source"))
 
 
 def message_of(answer: Mapping[str, Any]) -> str:
@@ -145,10 +151,10 @@ def two_masters(store: str, masters: Iterable[str], epoch: int | None) -> str:
 
 
 def pair_trouble(store: Store, replica: Host) -> str | None:
-    """Why a replica can't be compared with its master; None where it can."""
+    """Why a replica can't be compared with who feeds it; None where it can."""
     if store.trouble is not None or store.master is None:
         return store.trouble or f"store {store.name} has no master: set cyrus_master"
-    master = store.host(store.master)
+    master = store.host(replica.source or store.master)
     for host in (master, replica):
         if host.trouble is not None:
             return host.trouble

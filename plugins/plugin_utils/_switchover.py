@@ -49,6 +49,12 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
         purpose = fence["reason"]
     if rival:
         stage = "other"
+    # They follow another replica, and go on to.
+    behind = [
+        host.name
+        for host in store.hosts
+        if stage == "start" and host.name != candidate and host.source not in (None, old)
+    ]
     document: dict[str, Any] = {
         "store": store.name,
         "stage": stage,
@@ -60,7 +66,8 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
         "hosts": names,
         "probed": names,
         "client": next(iter(options["mtas"]), old),
-        "others": [name for name in names if name not in (old, candidate)],
+        "others": [name for name in names if name not in (old, candidate, *behind)],
+        "chained": behind,
         "mtas": list(options["mtas"]),
         "channels": {name: channel_name(name) for name in names},
         "held": sorted(held),
@@ -87,13 +94,13 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
             *_awaited(store, hostvars, candidate),
         ]
         return document
-    found = _registered(hostvars, old, "channels")
+    told = {name: _registered(hostvars, name, "channels").get("channels") or () for name in names}
     facts = Facts(
         store,
         old,
         candidate,
         {name: answer for name, answer in answers.items() if answer},
-        tuple(found.get("channels") or ()),
+        tuple(channel for name in names for channel in told[name]),
         {mta: _registered(hostvars, mta, "delivery") for mta in options["mtas"]},
         tuple(options["traffic"]),
         Limits(
@@ -116,9 +123,9 @@ def plan(hostvars: HostVars, hosts: Iterable[str], candidate: str, options: Answ
             ]
         )
     )
-    document["accepted"] = _accepted(facts)
+    document["accepted"] = _accepted(told.get(old, ()), facts.limits)
     compared = {r["item"]: r for r in options.get("compared") or ()}
-    for channel in facts.channels:
+    for channel in told.get(old, ()):
         if channel["name"] in compared:
             document["reasons"] += _unequal(compared[channel["name"]], facts.limits.accepted)
         elif _too_old(channel["parity"], float(options["parity_max_age"]), answers[old], store):
@@ -199,13 +206,13 @@ def _awaited(store: Store, hostvars: HostVars, candidate: str) -> Iterator[str]:
             )
 
 
-def _accepted(facts: Facts) -> list[Answer]:
+def _accepted(channels: Iterable[Answer], limits: Limits) -> list[Answer]:
     """What is in quarantine and accepted by name, each once."""
     entries = {
         entry["name"]: {"scope": entry["scope"], "name": entry["name"], "user": entry.get("user")}
-        for channel in facts.channels
+        for channel in channels
         for entry in channel["quarantine"] or ()
-        if entry["name"] in facts.limits.accepted
+        if entry["name"] in limits.accepted
     }
     return list(entries.values())
 
@@ -367,6 +374,8 @@ def lines(plan_: Answer, check: bool = False, undo: bool = False) -> list[str]:
     ]
     if plan_["others"]:
         found.append(f"  {', '.join(plan_['others'])}: follows {plan_['to']}")
+    if plan_["chained"]:
+        found.append(f"  {', '.join(plan_['chained'])}: as before behind another replica")
     if plan_["mtas"]:
         found.append(f"  deliveries wait on {', '.join(plan_['mtas'])}")
     found += [f"  {point}" for point in plan_["points"]]

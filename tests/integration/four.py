@@ -37,10 +37,10 @@ def users() -> list[str]:
 
 
 @contextmanager
-def delivering() -> Iterator[Ledger]:
+def delivering(master: str = MASTER) -> Iterator[Ledger]:
     """Mail that comes in meanwhile; in the end each message is on every host of the store once."""
     ledger = Ledger()
-    with LmtpLoad(ledger, users(), at(MASTER), 4):
+    with LmtpLoad(ledger, users(), at(master), 4):
         yield ledger
     assert ledger.accepted(), "no mail came in"
     for host in lab.hosts():

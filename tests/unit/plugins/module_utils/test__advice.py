@@ -198,3 +198,16 @@ def test_nothing_is_known_at_all() -> None:
 def test_a_copy_is_never_to_be_reconstructed(finding: dict[str, Any]) -> None:
     advice = told(**finding)[1]
     assert "econstruct" not in advice.replace("Never reconstruct", "")
+
+
+def test_a_replica_that_passes_on_is_not_reconstructed() -> None:
+    findings: tuple[dict[str, Any], ...] = (
+        {"side": "master", "refusal": "System I/O error"},
+        {"said": ["Failed to read file: sval=</var/spool/1.> syserror=<No such file>"]},
+    )
+    for finding in findings:
+        reason, advice = told(relayed=True, **finding)
+        assert reason.startswith("imap1")
+        assert "imap1 is a replica itself, so never reconstruct it there" in advice
+        assert "cyrus sync_reset -f anna" in advice
+        assert "never" not in told(**finding)[1]

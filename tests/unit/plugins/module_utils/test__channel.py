@@ -55,7 +55,8 @@ class Host:
         self.save(State("imap2", "imap2", "running", "2026-11-01T10:00:00Z", beat))
 
     def record(self) -> Record:
-        return Record("store1", "imap1", self.role, "imap1", 3, "2026-11-01T10:00:00Z")
+        master = "imap1" if self.role == "master" else "imap2"
+        return Record("store1", "imap1", self.role, master, 3, "2026-11-01T10:00:00Z")
 
     def session(self, endpoint: object) -> Any:
         if self.refusal is not None:
@@ -133,12 +134,22 @@ def test_other_hosts_have_none(host: Host, monkeypatch: pytest.MonkeyPatch) -> N
     assert _channel.channels() == []
 
 
+def test_a_replica_has_those_that_it_feeds(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.role = "replica"
+    hosts = [*HOSTS[:2], {**HOSTS[2], "upstream": "imap1"}]
+    chain = Store.load({"name": "store1", "hosts": hosts})
+    monkeypatch.setattr(_endpoints, "read_store", lambda: chain)
+    assert _channel.names() == {"imap3": "imap3"}
+    host.role = "fenced"
+    assert _channel.names() == {}
+
+
 def test_one_channel(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     assert _channel.one("imap2") == host.channel()
     with pytest.raises(ReplicationError, match="no channel imap9: its channels are imap2, imap3"):
         _channel.one("imap9")
     host.role = "replica"
-    with pytest.raises(ReplicationError, match="no channel imap2: it is not a store's master"):
+    with pytest.raises(ReplicationError, match="no channel imap2: it feeds no replica"):
         _channel.one("imap2")
 
 

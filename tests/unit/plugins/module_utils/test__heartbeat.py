@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
-from ansible_collections.mailops.cyrus.plugins.module_utils._heartbeat import Heartbeat
+from ansible_collections.mailops.cyrus.plugins.module_utils._heartbeat import Heartbeat, Relayed
 from ansible_collections.mailops.cyrus.plugins.module_utils._session import (
     Answer,
     Endpoint,
@@ -209,3 +209,27 @@ def test_mailbox_that_cannot_be_opened(lab: Lab, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Server, "header", lambda self: b"OK [ALERT] nothing")
     with pytest.raises(ReplicationError, match=r"refuses GET .* \(it was made and is not there\)"):
         lab.heartbeat.prepare()
+
+
+def test_a_replica_passes_on_what_has_come_to_it() -> None:
+    here, behind = Server(), Server()
+    connection = Connection(here)
+    relayed = Relayed(lambda: cast(Session, connection), "imap2")
+    with pytest.raises(ReplicationError, match="none has come to imap1 yet"):
+        relayed.beat()
+    here.do(f"CREATE {NAME}")
+    here.modseq = 7
+    beat = relayed.beat()
+    assert beat is not None
+    assert beat.modseq == 7
+    # None that is new, and nothing is written here.
+    assert relayed.beat() is None
+    assert here.commands == [f"CREATE {NAME}"]
+    assert relayed.seen(cast(Session, Connection(behind))) == 0
+    behind.do(f"CREATE {NAME}")
+    behind.modseq = 7
+    assert relayed.seen(cast(Session, Connection(behind))) == 7
+    here.modseq = 8
+    again = relayed.beat()
+    assert again is not None
+    assert again.modseq == 8

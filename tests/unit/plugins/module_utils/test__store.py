@@ -51,6 +51,97 @@ def test_replica_listens_to_its_upstream_only() -> None:
     assert plan.settings["replcsync_admins"] == "replication"
 
 
+def chain(**upstreams: str) -> Store:
+    hosts = [
+        {
+            "name": f"imap{n}",
+            "address": f"198.51.100.1{n}",
+            "upstream": upstreams.get(f"imap{n}", ""),
+        }
+        for n in (1, 2, 3, 4)
+    ]
+    return Store.load({"name": "s", "hosts": hosts})
+
+
+def test_a_replica_passes_on_what_it_gets() -> None:
+    described = chain(imap3="imap2")
+    plan = _store.plan(described, "imap2", "replica", "imap1", {}, V3_6)
+    assert plan.channels == ["imap3"]
+    logs = {key: value for key, value in plan.settings.items() if key.startswith("sync_log")}
+    assert logs == {"sync_log": "1", "sync_log_chain": "1", "sync_log_channels": "imap3"}
+    assert plan.settings["readonly"] == "yes"
+    assert plan.settings["imap3_sync_host"] == "127.0.0.4"
+    assert set(plan.links) == {"imap3", "server", _store.GUARD_LINK}
+    assert not {"sync_log_channels", "sync_log_chain"} & plan.absent
+    master = _store.plan(described, "imap1", "master", "imap1", {}, V3_6)
+    assert master.channels == ["imap2", "imap4"]
+    last = _store.plan(described, "imap3", "replica", "imap1", {}, V3_6)
+    assert "checkHost = imap2" in last.links["server"]
+    assert "checkHost = imap1" not in last.links["server"]
+    assert (last.channels, last.settings["sync_log"]) == ([], "0")
+
+
+@pytest.mark.parametrize(
+    ("master", "fed"),
+    [
+        ("imap1", {"imap1": ["imap2", "imap4"], "imap2": ["imap3"]}),
+        # Whoever is master feeds who follows nobody else, and those whose upstream it is.
+        ("imap2", {"imap2": ["imap1", "imap3", "imap4"]}),
+        ("imap3", {"imap3": ["imap1", "imap2", "imap4"]}),
+        ("imap4", {"imap4": ["imap1", "imap2"], "imap2": ["imap3"]}),
+    ],
+)
+def test_everybody_is_fed_by_one_host_whoever_is_master(
+    master: str, fed: dict[str, list[str]]
+) -> None:
+    described = chain(imap3="imap2")
+    found = {}
+    for name in ("imap1", "imap2", "imap3", "imap4"):
+        role = "master" if name == master else "replica"
+        channels = list(described.fed_by(name, role, master))
+        assert described.fed_by(name, "fenced", master) == {}
+        if channels:
+            found[name] = channels
+    assert found == fed
+    straight = described.without_chains()
+    assert list(straight.fed_by("imap1", "master", "imap1")) == ["imap2", "imap3", "imap4"]
+
+
+def test_the_heartbeat_comes_by_the_first_channel_of_the_way() -> None:
+    described = chain(imap3="imap2", imap4="imap3")
+    firsts = [described.first_channel(name, "imap1") for name in ("imap2", "imap3", "imap4")]
+    assert firsts == ["imap2", "imap2", "imap2"]
+    assert described.first_channel("imap4", "imap2") == "imap3"
+
+
+@pytest.mark.parametrize(
+    ("upstreams", "said"),
+    [
+        ({"imap3": "imap9"}, "cyrus_upstream of imap3 names imap9, which is no host of store s"),
+        ({"imap3": "imap3"}, "in a circle (imap3 -> imap3)"),
+        ({"imap2": "imap4", "imap4": "imap2"}, "in a circle (imap2 -> imap4 -> imap2)"),
+    ],
+)
+def test_a_chain_ends_at_the_master(upstreams: dict[str, str], said: str) -> None:
+    with pytest.raises(ReplicationError, match=re.escape(said)):
+        chain(**upstreams)
+
+
+def test_a_channel_of_a_chain_is_not_named_like_the_link_to_its_upstream() -> None:
+    hosts = [
+        {"name": "imap1", "address": "198.51.100.11"},
+        {"name": "server", "address": "198.51.100.12", "upstream": "imap1"},
+    ]
+    with pytest.raises(ReplicationError, match="rename it"):
+        Store.load({"name": "s", "hosts": hosts})
+
+
+def test_the_description_is_read_as_it_was_written() -> None:
+    described = chain(imap3="imap2")
+    assert Store.load(described.described()) == described
+    assert described.described()["hosts"][0] == {"name": "imap1", "address": "198.51.100.11"}
+
+
 def test_old_version_gets_no_option_that_it_does_not_know() -> None:
     assert "readonly" not in _store.plan(store(), "imap2", "replica", "imap1", {}, V3_2).settings
     master = _store.plan(store(), "imap1", "master", "imap1", {}, V3_2)

@@ -70,6 +70,11 @@ def test_bad_options(site: Vars, options: dict[str, Any], words: str) -> None:
     assert words in said(site, **options)
 
 
+def test_one_behind_another_replica_is_not_backed_up(site: Vars) -> None:
+    site["imap3"]["cyrus_server"]["source"] = "imap2"
+    assert "imap3 follows imap2, not imap1" in said(site)
+
+
 def test_a_second_copy_is_kept(site: Vars) -> None:
     site["imap1"]["cyrus_channels"]["channels"][0]["lag"] = None
     assert "no other replica of store store1 follows imap1" in said(site)

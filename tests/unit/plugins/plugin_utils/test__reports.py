@@ -85,6 +85,14 @@ def test_pairs_of_a_store_that_setup_never_touched() -> None:
     assert not any(p["set_up"] or p["epoch"] or p["trouble"] for p in pairs)
 
 
+def test_one_in_a_chain_is_compared_with_who_feeds_it() -> None:
+    chain = {"imap2": {"source": "imap1"}, "imap3": {"source": "imap2"}}
+    pairs = _parity.pairs(hostvars(**chain), HOSTS)
+    assert [(p["master"], p["replica"]) for p in pairs] == [("imap1", "imap2"), ("imap2", "imap3")]
+    gone: HostVars = {**hostvars(**chain), "imap2": UNREACHABLE}
+    assert "imap2 can't be reached" in str(troubles(gone)["imap3"])
+
+
 def test_the_record_decides_who_is_master() -> None:
     moved = {host: {"record": record(host, 4, "imap3")} for host in HOSTS}
     pairs = _parity.pairs(hostvars(**moved), HOSTS)
@@ -425,6 +433,15 @@ def test_status_has_the_keys_of_the_contract() -> None:
         assert {"host", "role", "epoch", "version", "channels", "quarantine"} <= set(host)
     assert [host["role"] for host in document["hosts"]] == ["master", "replica", "replica"]
     assert [len(host["channels"]) for host in document["hosts"]] == [2, 0, 0]
+
+
+def test_a_chain_is_drawn() -> None:
+    variables = hostvars(imap2={"source": "imap1"}, imap3={"source": "imap2"})
+    variables["imap1"]["cyrus_channels"] = {"channels": [channel("imap2")]}
+    variables["imap2"]["cyrus_channels"] = {"channels": [channel("imap3")]}
+    (document,) = _status.reports(variables, HOSTS)
+    assert [host["source"] for host in document["hosts"]] == [None, "imap1", "imap2"]
+    assert _status.lines([document])[-1] == "  imap1 -> imap2 -> imap3"
 
 
 def test_status_of_hosts_that_do_not_answer() -> None:

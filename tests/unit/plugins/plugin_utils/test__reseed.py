@@ -126,6 +126,14 @@ def test_each_thing_that_is_wrong_is_a_reason(
     assert reason in said(site, source="imap2")
 
 
+def test_nobody_in_a_chain_gets_a_copy_or_gives_one(site: Vars) -> None:
+    put(site, "imap3.cyrus_server.source", "imap2")
+    for target, source in (("imap3", "imap4"), ("imap2", "imap4"), ("imap4", "imap3")):
+        reason = "imap3 follows imap2, not imap1: take cyrus_upstream of imap3 out of the inventory"
+        assert reason in said(site, target, source=source)
+    assert "follows" not in said(site, "imap4", source="imap2")
+
+
 def test_what_an_earlier_run_has_noted_is_no_reason(site: Vars) -> None:
     noted = ["a reseed of imap3 is under way since 2026-11-01T10:00:00Z"]
     for host in ("imap1", "imap2", "imap3"):

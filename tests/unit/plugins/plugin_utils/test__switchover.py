@@ -484,3 +484,37 @@ def test_a_store_without_a_master_is_a_reason(site: Vars) -> None:
     put(site, "imap2.cyrus_server.record", record("imap2", "imap2"))
     found = plan(site, "imap3")
     assert "both have the role of master of store store1" in found["reasons"][0]
+
+
+@pytest.fixture
+def chain(site: Vars) -> Vars:
+    """imap3 is fed by imap2."""
+    put(site, "imap1.cyrus_channels", {"channels": [channel("imap2")]})
+    put(site, "imap2.cyrus_channels", {"channels": [channel("imap3")]})
+    put(site, "imap2.cyrus_server.source", "imap1")
+    put(site, "imap3.cyrus_server.source", "imap2")
+    return site
+
+
+def test_who_follows_another_replica_goes_on_to(chain: Vars) -> None:
+    found = plan(chain)
+    assert found["reasons"] == []
+    assert (found["others"], found["chained"]) == ([], ["imap3"])
+    assert "  imap3: as before behind another replica" in _switchover.lines(found)
+    # Once the record has moved each one is told, whomever it follows.
+    assert plan(moved(chain, ["imap1"]))["others"] == ["imap3"]
+
+
+def test_who_follows_another_replica_is_no_candidate(chain: Vars) -> None:
+    found = plan(chain, "imap3")
+    assert found["reasons"] == [
+        "imap3 follows imap2, not imap1: take cyrus_upstream of imap3 out of the inventory and run "
+        "setup first"
+    ]
+
+
+def test_a_chain_has_to_be_whole(chain: Vars) -> None:
+    put(chain, "imap2.cyrus_channels.channels", [{**channel("imap3"), "lag": 90.0}])
+    assert "channel imap3 is 90 s behind" in plan(chain)["reasons"][0]
+    put(chain, "imap2.cyrus_channels.channels", [])
+    assert plan(chain)["reasons"] == ["imap2 says nothing of a channel to imap3"]
