@@ -48,7 +48,9 @@ def read(channel: str | None = None) -> Doubt | None:
 
     A full comparison that began later than `since` ends it.
     """
-    doubts = [_own(), None if channel is None else _load(_path(channel))]
+    # To have got all from the master does not show that all was logged for those behind.
+    own = _own() if channel is None or not _relays() else _load(HOST)
+    doubts = [own, None if channel is None else _load(_path(channel))]
     found = [doubt for doubt in doubts if doubt is not None]
     return max(found, key=lambda doubt: doubt.since, default=None)
 
@@ -57,6 +59,12 @@ def _own() -> Doubt | None:
     """This host's doubt, unless it was shown since to have all that its master had."""
     doubt = _load(HOST)
     return None if doubt is None or _shown() > doubt.since else doubt
+
+
+def _relays() -> bool:
+    """Whether a channel of this host is one of a replica that feeds others."""
+    record = _role.read()
+    return record is not None and record.role == "replica"
 
 
 def _shown() -> str:

@@ -216,11 +216,13 @@ def _forget_former_time(before: Record | None, wanted: Record) -> None:
     """What a host knows of channels from when it had them before: old events would be sent again,
     an old comparison or heartbeat would count, and an old pause or quarantine would hold. Channels
     that it has just now, as a replica that feeds others, go on."""
-    channels = _fed_by(wanted) - _fed_by(before)
+    going_on = _fed_by(before)
+    channels = _fed_by(wanted) - going_on
     paths = []
     if wanted.role == "master":
-        _doubt.settle()
-        channels = set(_endpoints.read_store().channels().values()) - _fed_by(before)
+        if not going_on:
+            _doubt.settle()
+        channels = set(_endpoints.read_store().channels().values()) - going_on
         # Whoever was master since awaits whoever is still to come back.
         paths.append(_rejoins.PATH)
     directory = Install.discover().config_directory

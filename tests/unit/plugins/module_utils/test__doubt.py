@@ -124,6 +124,17 @@ def test_a_doubt_that_was_settled_is_none_in_another_role_too(
     assert not (state / "doubt.json").exists()
 
 
+def test_who_has_got_all_may_not_have_logged_all_for_those_behind(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _doubt.raise_("x", EARLY)
+    shown(state, monkeypatch, LATE, in_sync=True)
+    replica = _role.Record("store1", "imap2", "replica", "imap1", 4, LATE)
+    monkeypatch.setattr(_role, "read", lambda: replica)
+    assert _doubt.read() is None
+    assert _doubt.read("imap3") == Doubt(EARLY, "x")
+
+
 @pytest.mark.parametrize(("started", "in_sync"), [(EARLY, True), (LATE, False)])
 def test_a_doubt_that_is_newer_or_was_not_settled_stands(
     started: str, in_sync: bool, state: Path, monkeypatch: pytest.MonkeyPatch
