@@ -14,6 +14,7 @@ import grp
 import hashlib
 import json
 import os
+import pathlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -297,6 +298,9 @@ class Configuration:
         request = self.request
         new = [name for name in self.plan.channels if name not in {*known, *request.proven}]
         settings = read_settings(request.imapd_conf)
+        for name in new:
+            # What was compared when the channel was there before says nothing of it now.
+            pathlib.Path(f"{_role.STATE_DIR}/parity/{name}.json").unlink(missing_ok=True)
         _seed.seed(
             Install(self.install.bin_dir, request.imapd_conf, request.cyrus_conf, settings), new
         )

@@ -24,6 +24,7 @@ from . import (
     _alone,
     _channel,
     _clearance,
+    _config,
     _cyrmaster,
     _doubt,
     _ending,
@@ -181,7 +182,7 @@ def _still(move: Move, before: Record | None, end: float) -> Iterator[None]:
             _refuse_left(move.drained)
         if move.record.role == "master":
             _end_receiving(end)
-        _forget_former_time(before, move.record)
+        _forget_former_time(before, move)
         yield
     except ReplicationError as error:
         try:
@@ -212,19 +213,22 @@ def _end_receiving(end: float) -> None:
     )
 
 
-def _forget_former_time(before: Record | None, wanted: Record) -> None:
+def _forget_former_time(before: Record | None, move: Move) -> None:
     """What a host knows of channels from when it had them before: old events would be sent again,
     an old comparison or heartbeat would count, and an old pause or quarantine would hold. Channels
-    that it has just now, as a replica that feeds others, go on."""
-    going_on = _fed_by(before)
-    channels = _fed_by(wanted) - going_on
+    that it has just now, as a replica that feeds others, go on in a planned change; in another one
+    who is behind may have more, and all channels begin with everything."""
+    going_on = _fed_by(before) if move.reason not in _UNCHAINING else set()
+    channels = _fed_by(move.record) - going_on
     paths = []
-    if wanted.role == "master":
+    if move.record.role == "master":
         if not going_on:
             _doubt.settle()
         channels = set(_endpoints.read_store().channels().values()) - going_on
         # Whoever was master since awaits whoever is still to come back.
         paths.append(_rejoins.PATH)
+        if not going_on:
+            paths.append(_config.CHANNELS)
     directory = Install.discover().config_directory
     for channel in sorted(channels):
         folder = SyncLog(directory, channel).folder

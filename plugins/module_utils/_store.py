@@ -226,8 +226,7 @@ def _accounts(service: str, admin: str) -> dict[str, str]:
 
 def _sending(store: Store, me: str, site: Mapping[str, str], version: tuple[int, ...]) -> Plan:
     channels = store.fed_by(me, "master", me)
-    settings, links = _ways(store, channels, version)
-    settings["sync_log"] = "1"
+    ways, links = _ways(store, channels, version)
     own = site.get("sync_log_channels", "")
     taken_over = site.get("sync_host") in {
         word for h in store.hosts for word in (h.name, h.address)
@@ -243,7 +242,8 @@ def _sending(store: Store, me: str, site: Mapping[str, str], version: tuple[int,
             f"sync_log_channels in imapd.conf names {AUDIT}, which is taken: "
             "give the site's own channel another name"
         )
-    settings["sync_log_channels"] = _words(f"{AUDIT} {own}", *channels.values())
+    logged = _words(f"{AUDIT} {own}", *channels.values())
+    settings = {"sync_log": "1", "sync_log_channels": logged, **ways}
     return Plan(settings, set(), {}, list(channels.values()), links, taken_over=taken_over)
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import channel_name
 
-from ._eligibility import Answer, Facts, Limits, of_a_pair, uncleared
+from ._eligibility import Answer, Facts, Limits, chained, of_a_pair, uncleared
 from ._stores import Host, HostVars, Store, message_of, of_host, stores, two_masters
 
 # In the counts of a copy-back; what else there is in them are steps that were carried out.
@@ -153,6 +153,7 @@ def _reasons(
     if any(host.trouble for host in pair):
         return
     yield from _serves(hostvars, master)
+    yield from chained(store, old)
     yield from _comes_back(store.host(old), hostvars, master, store.epoch)
     if stage == "start" and not options["without_base"]:
         yield from _has_base(hostvars, master, old, store.epoch)

@@ -164,9 +164,10 @@ def pair_trouble(store: Store, replica: Host) -> str | None:
         return f"{replica.name} has no role record, {master.name} has one: run setup"
     if master.record is None and replica.record is not None:
         return f"{master.name} has no role record, {replica.name} has one: run setup"
-    if replica.record is not None and replica.record.epoch != store.epoch:
-        return (
-            f"{replica.name} is in epoch {replica.record.epoch} and {master.name} in epoch "
-            f"{store.epoch}: bring {replica.name} back with rejoin"
-        )
+    for host in (master, replica):
+        if host.record is not None and host.record.epoch != store.epoch:
+            return (
+                f"{host.name} is in epoch {host.record.epoch} and {store.master} in epoch "
+                f"{store.epoch}: bring {host.name} back with rejoin"
+            )
     return None

@@ -26,6 +26,10 @@ def test_master_sends_to_every_replica_through_its_link() -> None:
     plan = _store.plan(store(), "imap1", "master", "imap1", {}, V3_6)
     assert plan.channels == ["imap2", "imap3"]
     assert plan.settings["sync_log_channels"] == "audit imap2 imap3"
+    # In another order the file would be written anew, and Cyrus restarted for it.
+    first = ["sync_log", "sync_log_channels", "sync_reconnect_maxwait", "imap2_sync_host"]
+    ours = [key for key in plan.settings if "sync" in key]
+    assert ours[:4] == first
     assert plan.settings["imap3_sync_host"] == "127.0.0.4"
     assert plan.settings["imap3_sync_port"] == "12007"
     assert "accept = 127.0.0.4:12007\nconnect = 198.51.100.13:2015" in plan.links["imap3"]

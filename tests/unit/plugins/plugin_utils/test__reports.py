@@ -89,6 +89,8 @@ def test_one_in_a_chain_is_compared_with_who_feeds_it() -> None:
     chain = {"imap2": {"source": "imap1"}, "imap3": {"source": "imap2"}}
     pairs = _parity.pairs(hostvars(**chain), HOSTS)
     assert [(p["master"], p["replica"]) for p in pairs] == [("imap1", "imap2"), ("imap2", "imap3")]
+    behind = hostvars(imap2={"record": record("imap2", 2)}, imap3={"source": "imap2"})
+    assert "imap2 is in epoch 2" in str(troubles(behind)["imap3"])
     gone: HostVars = {**hostvars(**chain), "imap2": UNREACHABLE}
     assert "imap2 can't be reached" in str(troubles(gone)["imap3"])
 
