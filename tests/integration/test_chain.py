@@ -203,28 +203,26 @@ def test_a_circle_is_refused() -> None:
 
 
 @lab.only_long
-@pytest.mark.parametrize("candidate", [THIRD, REPLICA])
-def test_after_a_failover_everybody_follows_the_new_master(candidate: str, tmp_path: Path) -> None:
+def test_after_a_failover_everybody_follows_the_new_master(tmp_path: Path) -> None:
     with delivering():
         time.sleep(2)
     lab.lab("poweroff", MASTER)
     run = lab.playbook(
         "failover",
         extra={
-            "cyrus_candidate": candidate,
+            "cyrus_candidate": THIRD,
             "cyrus_confirm": "store1",
             "cyrus_powered_off": MASTER,
-            "cyrus_accept_loss": candidate,
+            "cyrus_accept_loss": THIRD,
         },
     )
     assert run.rc == 0, run.output
-    others = {MASTER, REPLICA, THIRD} - {candidate}
-    assert all(role(host)["master"] == candidate for host in others - {MASTER})
+    assert role(REPLICA)["master"] == THIRD
     lab.lab("up", "--hosts", MASTER)
     run = lab.playbook("rejoin", extra={"cyrus_old": MASTER})
     assert run.rc == 0, run.output
-    assert others <= set(fed(tmp_path)[candidate])
-    with delivering(candidate):
+    assert {MASTER, REPLICA} <= set(fed(tmp_path)[THIRD])
+    with delivering(THIRD):
         time.sleep(2)
     setup()
     run = lab.playbook("switchover", extra={"cyrus_candidate": MASTER})
