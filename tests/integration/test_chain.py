@@ -24,7 +24,7 @@ from . import lab
 from .four import MASTER, REPLICA, THIRD, delivering, setup, users
 from .ledger import Ledger
 from .load import LmtpLoad, at
-from .store import in_sync, role
+from .store import in_sync, keep_up, role
 
 CHAIN = f"{MASTER} -> {REPLICA} -> {THIRD}"
 
@@ -46,6 +46,7 @@ def chain(four_hosts: None) -> Iterator[None]:
     told.unlink()
     lab.inventory.cache_clear()
     setup()
+    lab.until(lambda: keep_up(MASTER), 120, what="all follow the master")
 
 
 def status(tmp_path: Path) -> tuple[dict[str, Any], str]:
