@@ -39,8 +39,12 @@ _ANSWER_SECONDS = 10
 def names() -> dict[str, str]:
     """The channels that this host has, and the replica of each: a master's, and those of a replica
     that feeds others."""
-    record = _role.read()
-    if record is None or record.role == "fenced":
+    return by_record(_role.read())
+
+
+def by_record(record: _role.Record | None) -> dict[str, str]:
+    """The same, as a record of this host has it."""
+    if record is None:
         return {}
     fed = _endpoints.read_store().fed_by(record.host, record.role, record.master)
     return {channel: host for host, channel in fed.items()}

@@ -218,8 +218,8 @@ def _forget_former_time(before: Record | None, move: Move) -> None:
     an old comparison or heartbeat would count, and an old pause or quarantine would hold. Channels
     that it has just now, as a replica that feeds others, go on in a planned change; in another one
     who is behind may have more, and all channels begin with everything."""
-    going_on = _fed_by(before) if move.reason not in _UNCHAINING else set()
-    channels = _fed_by(move.record) - going_on
+    going_on = set(_channel.by_record(before)) if move.reason not in _UNCHAINING else set()
+    channels = set(_channel.by_record(move.record)) - going_on
     paths = []
     if move.record.role == "master":
         if not going_on:
@@ -241,14 +241,6 @@ def _forget_former_time(before: Record | None, move: Move) -> None:
             os.unlink(path)
     except OSError as error:
         raise ReplicationError(f"{error.filename} can't be removed: {error.strerror}") from error
-
-
-def _fed_by(record: Record | None) -> set[str]:
-    """The channels of this host by a record."""
-    if record is None:
-        return set()
-    fed = _endpoints.read_store().fed_by(record.host, record.role, record.master)
-    return set(fed.values())
 
 
 def _follow(move: Move, end: float) -> list[str]:

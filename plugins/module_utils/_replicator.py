@@ -22,7 +22,7 @@ import time
 from types import FrameType
 from typing import Any
 
-from . import _bundle, _control, _endpoints, _events, _notify, _role, _state
+from . import _bundle, _channel, _control, _endpoints, _events, _notify, _role, _state
 from ._batch import Batch
 from ._client import Client
 from ._dlist import FormatError
@@ -212,16 +212,11 @@ class Replicator:
 
 def _sides(channel: str) -> Sides:
     """Who is at the ends of a channel, of which this host has to be the one that sends."""
-    record, store = _role.known(), _endpoints.read_store()
-    for host, name in store.fed_by(record.host, record.role, record.master).items():
-        if name == channel:
-            relayed = record.role == "replica"
-            first = store.first_channel(record.host, record.master) if relayed else None
-            return Sides(record.host, host, first)
-    raise ReplicationError(
-        f"{record.host} is {record.role} in store {store.name} and has no replica behind channel "
-        f"{channel}: nothing to replicate"
-    )
+    replica, record = _channel.replica_of(channel), _role.known()
+    if record.role == "master":
+        return Sides(record.host, replica)
+    first = _endpoints.read_store().first_channel(record.host, record.master)
+    return Sides(record.host, replica, first)
 
 
 def _alone(path: str) -> int:

@@ -161,7 +161,7 @@ def chained(store: Store, name: str) -> Iterator[str]:
 def _replication(facts: Facts) -> Iterator[str]:
     told = {channel["replica"]: channel for channel in facts.channels}
     for replica in facts.store.replicas:
-        feeder = str(facts.store.feeder(replica.name))
+        feeder = str(facts.store.feeder(replica))
         if not {feeder, replica.name} <= set(facts.readiness):
             continue
         channel = told.get(replica.name)

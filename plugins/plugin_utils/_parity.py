@@ -29,7 +29,7 @@ def pairs(hostvars: HostVars, hosts: Iterable[str]) -> list[dict[str, Any]]:
     return [
         {
             "store": store.name,
-            "master": replica.source or store.master,
+            "master": store.feeder(replica),
             "replica": replica.name,
             "channel": channel_name(replica.name),
             "epoch": store.epoch,

@@ -52,9 +52,9 @@ class Store:
     def replicas(self) -> list[Host]:
         return [host for host in self.hosts if host.name != self.master]
 
-    def feeder(self, name: str) -> str | None:
+    def feeder(self, replica: Host) -> str | None:
         """Who feeds a replica, as far as that is known: the master, or another one in a chain."""
-        return self.host(name).source or self.master
+        return replica.source or self.master
 
     def host(self, name: str) -> Host:
         return next(host for host in self.hosts if host.name == name)
@@ -154,7 +154,7 @@ def pair_trouble(store: Store, replica: Host) -> str | None:
     """Why a replica can't be compared with who feeds it; None where it can."""
     if store.trouble is not None or store.master is None:
         return store.trouble or f"store {store.name} has no master: set cyrus_master"
-    master = store.host(replica.source or store.master)
+    master = store.host(str(store.feeder(replica)))
     for host in (master, replica):
         if host.trouble is not None:
             return host.trouble
