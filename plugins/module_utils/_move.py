@@ -176,6 +176,7 @@ def _comes_back(wanted: Record, before: Record) -> bool:
 def _still(move: Move, before: Record | None, end: float) -> Iterator[None]:
     """Nothing replicates out of this host or into it; all runs again where the record fails."""
     stopped = [name for name in _units.active(_units.TEMPLATES) if name != _GUARD_LINK]
+    fed = _fed_too_soon(before, move)
     _units.stop(stopped)
     try:
         if move.record.role == "replica":
@@ -183,9 +184,13 @@ def _still(move: Move, before: Record | None, end: float) -> Iterator[None]:
         if move.record.role == "master":
             _end_receiving(end)
         _forget_former_time(before, move)
+        for channel in fed:
+            _state.set_paused(channel, True)
         yield
     except ReplicationError as error:
         try:
+            for channel in fed:
+                _state.set_paused(channel, False)
             _units.start(stopped)
         except ReplicationError as other:
             raise ReplicationError(f"{error}; {other}") from other
@@ -211,6 +216,13 @@ def _end_receiving(end: float) -> None:
     _ending.Ending(_GRACE_SECONDS).wait(
         lambda: [p for p in _proc.running() if p.cyrus_own and p.service in _RECEIVING], end
     )
+
+
+def _fed_too_soon(before: Record | None, move: Move) -> list[str]:
+    """The channels that get nothing before somebody has compared and starts them. Who takes from a
+    new master already may have what that lacks, and would be changed at once."""
+    unplanned = move.reason == "failover" and move.record.role == "master"
+    return sorted(_channel.by_record(before)) if unplanned else []
 
 
 def _forget_former_time(before: Record | None, move: Move) -> None:

@@ -118,7 +118,7 @@ class Replicator:
     def _turn(self) -> None:
         """One turn of the loop; what keeps the channel from replicating is waited for."""
         if self._orders.paused:
-            self._reporter.enter("paused", "paused by an administrator")
+            self._reporter.enter("paused", "paused until it is started")
             self._orders.refuse("the channel is paused: start it first")
             return
         if time.monotonic() < self._next_try and not self._orders.waiting:

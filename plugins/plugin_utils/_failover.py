@@ -283,16 +283,6 @@ class _Case:
         said = "; ".join(host.trouble or f"{host.name} has no role record" for host in self.others)
         return f"nobody says who is master of store {self.store.name}: {said}"
 
-    def _behind(self, name: str) -> Iterator[str]:
-        """Who takes from the candidate already would be changed by it before the two are
-        compared."""
-        for host in self.others:
-            if host.source == name and self.options.loss != name:
-                yield (
-                    f"{host.name} follows {name}, and may have what that has lost: take "
-                    f"{host.name}, or accept that with -e cyrus_accept_loss={name}"
-                )
-
     def _candidate(self) -> Iterator[str]:
         name = self.options.candidate
         names = [s.host for s in _ranking.ranked(self.standings)]
@@ -329,7 +319,6 @@ class _Case:
         less = None if superseded else _ranking.behind(self.standings, name)
         if less and self.options.loss != name:
             yield f"{less}: take the better one, or accept that with -e cyrus_accept_loss={name}"
-        yield from self._behind(name)
         yield from _eligibility.room(name, readiness, self.options.free_percent)
         yield from _eligibility.activities({name: readiness})
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.mailops.cyrus.plugins.module_utils import (
+    _channel,
     _cyrmaster,
     _cyrus_conf,
     _ending,
@@ -99,6 +100,15 @@ def test_superseded_host_takes_over_where_that_is_allowed() -> None:
 
 def test_superseded_host_gets_to_know_of_a_later_master() -> None:
     refuse(replace(SUPERSEDED, master="c", epoch=4), SUPERSEDED, None)
+
+
+def test_who_takes_from_a_new_master_already_waits_for_a_comparison(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_channel, "by_record", lambda record: {"c": "c"} if record else {})
+    assert _move._fed_too_soon(REPLICA, Move(MASTER, "failover")) == ["c"]
+    assert _move._fed_too_soon(REPLICA, Move(MASTER, "switchover")) == []
+    assert _move._fed_too_soon(REPLICA, Move(replace(REPLICA, master="c"), "failover")) == []
 
 
 def test_same_again_is_no_change() -> None:

@@ -271,14 +271,6 @@ def test_a_worse_candidate_is_accepted_by_name(site: Vars) -> None:
     assert "it is not known how much imap3 has: no answer" in said(site, candidate="imap3")
 
 
-def test_one_that_feeds_another_is_accepted_by_name(site: Vars) -> None:
-    assert said(site) == ""
-    site["imap3"]["cyrus_server"]["source"] = "imap2"
-    assert "imap3 follows imap2, and may have what that has lost: take imap3" in said(site)
-    assert said(site, loss="imap2") == ""
-    assert "follows" not in said(site, candidate="imap3")
-
-
 def test_the_candidate_has_to_be_fit(site: Vars) -> None:
     site["imap2"]["cyrus_readiness"].update(
         fence={"by": "administrator", "since": "now", "reason": "work"},
