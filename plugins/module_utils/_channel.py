@@ -30,8 +30,6 @@ from ._synclog import SyncLog
 
 T = TypeVar("T")
 
-PARITY_DIR = f"{_role.STATE_DIR}/parity"
-
 _SYSTEMCTL_SECONDS = 20
 _ANSWER_SECONDS = 10
 
@@ -217,7 +215,7 @@ def last_full_check(channel: str) -> str:
 
 
 def _last_parity(channel: str) -> dict[str, Any] | None:
-    path = os.path.join(PARITY_DIR, f"{channel}.json")
+    path = os.path.join(_role.PARITY_DIR, f"{channel}.json")
     if not os.path.exists(path):
         return None
     try:

@@ -300,7 +300,7 @@ class Configuration:
         settings = read_settings(request.imapd_conf)
         for name in new:
             # What was compared when the channel was there before says nothing of it now.
-            pathlib.Path(f"{_role.STATE_DIR}/parity/{name}.json").unlink(missing_ok=True)
+            pathlib.Path(f"{_role.PARITY_DIR}/{name}.json").unlink(missing_ok=True)
         _seed.seed(
             Install(self.install.bin_dir, request.imapd_conf, request.cyrus_conf, settings), new
         )
@@ -314,7 +314,7 @@ def _directories() -> None:
         (f"{UNIT_DIR}/cyrus-imapd.service.d", 0o755, 0, 0),
         (os.path.dirname(LIBRARY), 0o755, 0, 0),
         (_role.STATE_DIR, 0o755, 0, 0),
-        (f"{_role.STATE_DIR}/parity", 0o755, 0, 0),
+        (_role.PARITY_DIR, 0o755, 0, 0),
     ):
         os.makedirs(path, exist_ok=True)
         os.chown(path, uid, gid)

@@ -30,7 +30,6 @@ HOST = f"{_role.STATE_DIR}/doubt.json"
 # There from Cyrus's start to its end in order. Empty, as that can be made on a full disk as well.
 RUNNING = f"{_role.STATE_DIR}/running"
 CHANNELS = f"{_role.STATE_DIR}/channels"
-PARITY = f"{_role.STATE_DIR}/parity"
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
@@ -74,7 +73,8 @@ def _shown() -> str:
     if record is None:
         return ""
     try:
-        noted = json.loads(_files.read(f"{PARITY}/{channel_name(record.host)}.json") or "{}")
+        path = f"{_role.PARITY_DIR}/{channel_name(record.host)}.json"
+        noted = json.loads(_files.read(path) or "{}")
         return str(noted["started"]) if noted["in_sync"] is True else ""
     except (ValueError, TypeError, KeyError):
         return ""

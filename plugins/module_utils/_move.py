@@ -245,7 +245,7 @@ def _forget_former_time(before: Record | None, move: Move) -> None:
     for channel in sorted(channels):
         folder = SyncLog(directory, channel).folder
         paths += [os.path.join(folder, name) for name in FILES]
-        paths.append(os.path.join(_channel.PARITY_DIR, f"{channel}.json"))
+        paths.append(os.path.join(_role.PARITY_DIR, f"{channel}.json"))
         paths += [_state.path_of(channel), _state.pause_of(channel)]
         paths.append(_quarantine.path_of(channel))
     try:

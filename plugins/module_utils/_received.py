@@ -16,7 +16,7 @@ import json
 import os
 from typing import Any
 
-from . import _channel, _endpoints, _files, _heartbeat, _role
+from . import _endpoints, _files, _heartbeat, _role
 from ._errors import ReplicationError
 from ._model import Message
 from ._session import Session
@@ -48,7 +48,7 @@ def last_parity() -> dict[str, Any] | None:
     if record is None or record.role != "replica":
         return None
     channel = _endpoints.read_store().channels()[record.host]
-    path = os.path.join(_channel.PARITY_DIR, f"{channel}.json")
+    path = os.path.join(_role.PARITY_DIR, f"{channel}.json")
     if not os.path.exists(path):
         return None
     try:

@@ -22,6 +22,8 @@ from ._errors import ReplicationError
 STATE_DIR = "/var/lib/cyrus-replication"
 RECORD = f"{STATE_DIR}/role.json"
 HISTORY = f"{STATE_DIR}/history.jsonl"
+# The last comparison of each channel.
+PARITY_DIR = f"{STATE_DIR}/parity"
 ROLES = ("master", "replica", "fenced")
 _HISTORY_READ = 1000
 

@@ -97,7 +97,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(_endpoints, "read_store", lambda: store)
     monkeypatch.setattr(_channel, "Session", made.session)
     monkeypatch.setattr(_command, "run", made.run)
-    monkeypatch.setattr(_channel, "PARITY_DIR", str(tmp_path))
+    monkeypatch.setattr(_role, "PARITY_DIR", str(tmp_path))
     return made
 
 

@@ -107,7 +107,7 @@ def shown(state: Path, monkeypatch: pytest.MonkeyPatch, started: str, in_sync: b
     """The host was compared with its master, as the replica that it was."""
     record = _role.Record("store1", "imap2", "master", "imap2", 4, LATE)
     monkeypatch.setattr(_role, "read", lambda: record)
-    monkeypatch.setattr(_doubt, "PARITY", str(state))
+    monkeypatch.setattr(_role, "PARITY_DIR", str(state))
     (state / "imap2.json").write_text(json.dumps({"started": started, "in_sync": in_sync}))
 
 

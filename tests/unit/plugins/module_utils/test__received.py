@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.mailops.cyrus.plugins.module_utils import (
-    _channel,
     _endpoints,
     _received,
     _role,
@@ -49,7 +48,7 @@ def records(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, list[b
     store = Store.load({"name": "store1", "hosts": HOSTS})
     monkeypatch.setattr(_endpoints, "read_store", lambda: store)
     monkeypatch.setattr(_received, "Session", lambda _endpoint: Session(found))
-    monkeypatch.setattr(_channel, "PARITY_DIR", str(tmp_path))
+    monkeypatch.setattr(_role, "PARITY_DIR", str(tmp_path))
     return found
 
 
