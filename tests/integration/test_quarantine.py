@@ -314,7 +314,7 @@ def test_name_that_is_not_in_quarantine() -> None:
     [
         ({"state": "released"}, "cyrus_quarantine_mailbox"),
         ({"state": "present", "mailbox": "user.nobody"}, "no mailbox user.nobody"),
-        ({"state": "released", "all": True, "channel": "imap9"}, "no channel imap9"),
+        ({"state": "released", "all": True, "channel": "imap9"}, "no host has a channel imap9"),
         *(
             pytest.param(given, named, marks=lab.only_long)
             for given, named in (
