@@ -20,7 +20,7 @@ import pwd
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import _files, _role, _trees
 from ._errors import ReplicationError
@@ -36,6 +36,18 @@ _HOST_KEYS = "/etc/ssh/ssh_host_*_key.pub"
 
 
 @dataclass(frozen=True)
+class Asked:
+    """Which key reads this host's mail, from which address, as whom, and for so many hours. What it
+    reads lies below `root`, with the paths that it has here."""
+
+    key: str
+    address: str
+    user: str
+    hours: float
+    root: str = "/"
+
+
+@dataclass(frozen=True)
 class Offer:
     """What is offered: the folders, this host's ssh keys, and what marks the folders as its."""
 
@@ -44,32 +56,47 @@ class Offer:
     mark: str
 
 
-def present(key: str, address: str, user: str, hours: float, check: bool) -> tuple[Offer, bool]:
-    """Let a key read this host's mail from an address; whether that changed anything."""
-    key = _checked(_KEY, key, "public key of ssh")
-    address = _checked(_ADDRESS, address, "IP address")
+def present(asked: Asked, check: bool, anew: bool = False) -> tuple[Offer, bool]:
+    """Let a key read this host's mail from an address; whether that changed anything. With `anew`
+    the folders are marked anew, by which a snapshot that is taken later is known."""
+    key = _checked(_KEY, asked.key, "public key of ssh")
+    address = _checked(_ADDRESS, asked.address, "IP address")
     settings = Install.discover().settings
     for trouble in _trees.troubles(settings):
         raise ReplicationError(trouble)
     trees = _trees.trees(settings)
     there = [tree for tree in trees if os.path.isdir(tree.path)]
-    mark = _mark(there)
+    mark = None if anew else _mark(there)
     offer = Offer(there, _host_keys(), mark or "new")
-    conf = rsyncd_conf(there)
-    path = _authorized_keys(user)
+    below = asked.root.rstrip("/")
+    if below:
+        _refuse_another(there, below, mark)
+    conf = rsyncd_conf(there, below)
+    path = _authorized_keys(asked.user)
     text = _files.read(path)
-    line = _line(key, address, time.time() + hours * 3600)
+    line = _line(key, address, time.time() + asked.hours * 3600)
     # When it expires is no change.
     changed = conf != _files.read(CONFIG) or mark is None or key not in text
     if check or not changed:
         return offer, changed
     os.makedirs(FOLDER, mode=0o700, exist_ok=True)
     _files.write(CONFIG, conf, 0o600)
-    mark = os.urandom(16).hex()
-    for tree in there:
-        _files.write(tree.mark, mark + "\n", 0o600)
-    _put(path, without(text) + line, user)
-    return Offer(there, offer.host_keys, mark), True
+    if mark is None:
+        mark = os.urandom(16).hex()
+        for tree in there:
+            _files.write(tree.mark, mark + "\n", 0o600)
+    _put(path, without(text) + line, asked.user)
+    return replace(offer, mark=mark), True
+
+
+def _refuse_another(trees: Sequence[Tree], below: str, mark: str | None) -> None:
+    """What lies there has to be a snapshot of now, with all folders."""
+    for tree in trees:
+        if mark is None or _files.read(below + tree.mark).strip() != mark:
+            raise ReplicationError(
+                f"{below}{tree.path} is no snapshot of {tree.path} that was taken just now: let "
+                "the hook take it anew and mount it there"
+            )
 
 
 def absent(user: str, check: bool) -> bool:
@@ -91,11 +118,11 @@ def absent(user: str, check: bool) -> bool:
     return changed
 
 
-def rsyncd_conf(trees: Sequence[Tree]) -> str:
+def rsyncd_conf(trees: Sequence[Tree], below: str = "") -> str:
     """What the key can be used for; pure."""
     lines = ["uid = root", "gid = root", "use chroot = yes", "read only = yes", "list = no"]
     for tree in trees:
-        lines += [f"[{tree.name}]", f"path = {tree.path}"]
+        lines += [f"[{tree.name}]", f"path = {below}{tree.path}"]
         rules = [rule.split(" ", 1) for rule in tree.filters()]
         for word, sign in (("include", "+"), ("exclude", "-")):
             patterns = [pattern for found, pattern in rules if found == sign]

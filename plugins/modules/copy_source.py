@@ -39,6 +39,16 @@ options:
     description: So many hours from now the key expires.
     type: float
     default: 72
+  root:
+    description:
+      - Where a snapshot of this host is mounted, which is offered in place of the mail in use.
+      - Every folder has its own path below it. One that was taken before O(anew) is refused.
+    type: str
+    default: /
+  anew:
+    description: Marks the folders anew, so that a snapshot taken after that is known.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -46,6 +56,12 @@ EXAMPLES = r"""
   mailops.cyrus.copy_source:
     key: "{{ hostvars.imap3.cyrus_key.key }}"
     address: 192.0.2.13
+
+- name: Offer the snapshot of this host that is mounted in /mnt
+  mailops.cyrus.copy_source:
+    key: "{{ hostvars.imap3.cyrus_key.key }}"
+    address: 192.0.2.13
+    root: /mnt
 
 - name: Let nobody in any more
   mailops.cyrus.copy_source:
@@ -83,6 +99,8 @@ def main() -> None:
             "address": {"type": "str"},
             "user": {"type": "str", "default": "root"},
             "hours": {"type": "float", "default": 72},
+            "root": {"type": "str", "default": "/"},
+            "anew": {"type": "bool", "default": False},
         },
         required_if=[("state", "present", ["key", "address"])],
         supports_check_mode=True,
@@ -91,9 +109,10 @@ def main() -> None:
     try:
         if given["state"] == "absent":
             module.exit_json(changed=_offer.absent(given["user"], check))
-        offer, changed = _offer.present(
-            given["key"], given["address"], given["user"], given["hours"], check
+        asked = _offer.Asked(
+            given["key"], given["address"], given["user"], given["hours"], given["root"]
         )
+        offer, changed = _offer.present(asked, check, given["anew"])
     except (ReplicationError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(

@@ -104,7 +104,7 @@ class _Case(Case):
                 "does in cyrus_backup_environment"
             )
         if driver == "none" and not self.options["hook"]:
-            yield "driver none copies nothing: give a hook that does, in cyrus_backup_hook"
+            yield "driver none copies nothing: give a hook that does, in cyrus_snapshot_hook"
 
     def _second_copy(self) -> Iterator[str]:
         if self.live_without({self.source}) or self.options["single_copy"] == self.store.name:

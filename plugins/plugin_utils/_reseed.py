@@ -30,8 +30,8 @@ def plan(hostvars: HostVars, hosts: Iterable[str], target: str, options: Answer)
     """Who is copied from to whom, how far that is, and all reasons against it.
 
     `options`: source (or empty), method (rsync or replicate), hold_master, single_copy (the store's
-    name where that is accepted), over (the target's where its copy may be written over), max_lag,
-    certificate_days, free_percent, mtas.
+    name where that is accepted), over (the target's where its copy may be written over), snapshot
+    (whether the last pass is of one), max_lag, certificate_days, free_percent, mtas.
     """
     return _Case(hostvars, stores(hostvars, hosts)[0], target, options).document()
 
@@ -43,6 +43,8 @@ class _Case(Case):
         super().__init__(hostvars, store, f"a reseed of {target}", float(options["max_lag"]))
         self.target, self.options = target, options
         self.copies = options["method"] == "rsync"
+        self.snapshot = self.copies and bool(options["snapshot"])
+        self.resting = "while a snapshot is taken" if self.snapshot else "for the last pass"
         self.begun: Answer = self.readiness.get(target, {}).get("reseed") or {}
         self.source = self._source()
 
@@ -73,6 +75,8 @@ class _Case(Case):
                 and (host.name == self.source or self.is_noted(host.name))
             ],
             "holds": holds,
+            "snapshot": self.snapshot,
+            "resting": self.resting,
             "mtas": list(self.options["mtas"]) if holds else [],
             # What only a later event brings to who is copied, so the copy lacks it.
             "kept": [e["name"] for e in self.quarantine(self.source)],
@@ -145,8 +149,8 @@ class _Case(Case):
             yield f"cyrus_source and cyrus_target both name {self.target}: name another source"
         if self.copies and self.source == self.master and not self.options["hold_master"]:
             yield (
-                f"{self.master} is the master, so nobody could write while the last pass of rsync "
-                "runs: name a replica in cyrus_source, or allow it with "
+                f"{self.master} is the master, and nobody could write while it rests "
+                f"{self.resting}: name a replica in cyrus_source, or allow it with "
                 "-e cyrus_reseed_hold_master=true, or use -e cyrus_reseed_method=replicate"
             )
 
@@ -214,7 +218,7 @@ class _Case(Case):
         if self.options["single_copy"] == self.store.name:
             return
         rests = (
-            f" and {self.source} rests for the last pass"
+            f" and {self.source} rests {self.resting}"
             if self.copies and self.source != self.master
             else ""
         )
@@ -238,9 +242,11 @@ def lines(plan_: Answer, check: bool = False) -> list[str]:
         + (f"; the reseed {goes}, the copy is in its place" if plan_["stage"] == "placed" else "")
     ]
     if plan_["rests"] and plan_["stage"] == "start":
-        found.append(f"  {plan_['rests']} rests for the last pass, and then catches up")
+        found.append(f"  {plan_['rests']} rests {plan_['resting']}, and then catches up")
     if plan_["holds"] and plan_["stage"] == "start":
-        found.append(f"  {plan_['master']} serves nobody during the last pass; deliveries wait")
+        found.append(
+            f"  {plan_['master']} rests {plan_['resting']} and serves nobody; deliveries wait"
+        )
     if plan_["over"] and plan_["stage"] == "start":
         found.append(f"  what {plan_['target']} has is written over")
     return found + [f"  ! {reason}" for reason in plan_["reasons"]]

@@ -159,22 +159,22 @@ def test_a_snapshot_is_copied_while_cyrus_goes_on(tmp_path: Path) -> None:
     test "$(systemctl is-active cyrus-imapd)" != active
     rm -rf /mnt/var; mkdir -p /mnt/var/lib /mnt/var/spool
     cp -a /var/lib/cyrus /mnt/var/lib; cp -a /var/spool/cyrus /var/spool/sieve /mnt/var/spool
-  when: cyrus_backup_action == 'take'
+  when: cyrus_snapshot_action == 'take'
 
 - name: Cyrus runs again, and the snapshot goes
   ansible.builtin.shell: test "$(systemctl is-active cyrus-imapd)" = active; rm -r /mnt/var
-  when: cyrus_backup_action == 'remove'
+  when: cyrus_snapshot_action == 'remove'
 """
     )
     with delivering():
-        name = made(backup(**DRIVERS["tar"], cyrus_backup_hook=str(hook)))
+        name = made(backup(**DRIVERS["tar"], cyrus_snapshot_hook=str(hook)))
     well(tmp_path)
     restored(name, "tar")
     compared = lab.module(SPARE, "backup", state="compared")
     assert compared.get("differences") == [], compared
     rejoined(tmp_path)
     hook.write_text("- name: It can't be taken\n  ansible.builtin.command: /bin/false\n")
-    run = backup(**DRIVERS["tar"], cyrus_backup_hook=str(hook))
+    run = backup(**DRIVERS["tar"], cyrus_snapshot_hook=str(hook))
     assert run.rc != 0
     assert f"{hook}, take:" in run.output, run.output
     well(tmp_path)
@@ -266,7 +266,7 @@ def test_check_mode_tells_and_changes_nothing() -> None:
         ({}, "driver tar needs a folder on imap3"),
         ({"cyrus_backup_driver": "restic"}, "driver restic needs a repository"),
         ({"cyrus_backup_driver": "none"}, "give a hook that does"),
-        ({"cyrus_backup_hook": "/nowhere"}, "no file with tasks on the controller"),
+        ({"cyrus_snapshot_hook": "/nowhere"}, "no file with tasks on the controller"),
     ],
 )
 def test_bad_input_is_one_sentence(extra: dict[str, str], said: str) -> None:

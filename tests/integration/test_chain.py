@@ -44,6 +44,7 @@ def chain(four_hosts: None) -> Iterator[None]:
     told = follow(THIRD, REPLICA)
     yield
     told.unlink()
+    told.parent.rmdir()
     lab.inventory.cache_clear()
     setup()
     lab.until(lambda: keep_up(MASTER), 120, what="all follow the master")

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from . import lab
+from . import btrfs, lab
 from .four import FIRST, MASTER, REPLICA, SPARE, SPOOL, STATE, THIRD, delivering, setup, up
 from .store import in_sync, serves
 
@@ -62,7 +62,9 @@ def test_one_is_added(tmp_path: Path) -> None:
         run = reseed(SPARE)
     assert run.rc == 0, run.output
     assert re.search(rf"{SPARE} is a replica of {MASTER} and equal", run.output), run.output
-    assert re.search(r"pass 1: [0-9.]+ of [0-9.]+ MB", run.output), run.output
+    # One while the source goes on, as little is left for the last one.
+    passes = re.findall(r"pass ([0-9]+): [0-9.]+ of [0-9.]+ MB", run.output)
+    assert passes == ["1", "2"], run.output
     well(tmp_path)
     history = lab.ssh(MASTER, f"tail -1 {STATE}/history.jsonl").stdout
     assert json.loads(history)["what"] == "reseed"
@@ -136,6 +138,45 @@ def test_a_copy_of_a_master_that_served_meanwhile_is_not_used(tmp_path: Path) ->
     assert f"{THIRD} of store store1 has not got its copy" in " ".join(run.output.split())
     run = lab.playbook("reseed", extra=told)
     assert run.rc == 0, run.output
+    well(tmp_path)
+
+
+@lab.only_long
+@pytest.mark.parametrize("source", [REPLICA, MASTER])
+def test_a_source_rests_only_while_its_snapshot_is_taken(source: str, tmp_path: Path) -> None:
+    hook = tmp_path / "hook.yml"
+    hook.write_text(btrfs.HOOK)
+    told = {
+        "cyrus_target": THIRD,
+        "cyrus_source": source,
+        "cyrus_reseed_hold_master": source == MASTER,
+        "cyrus_snapshot_hook": str(hook),
+        "cyrus_snapshot_root": btrfs.SNAPSHOT,
+    }
+
+    def goes_on(_group: int) -> None:
+        assert serves(MASTER)
+        channels = lab.module(MASTER, "channel_info")["channels"]
+        assert [each["replica"] for each in channels if each["paused"]] == [THIRD]
+
+    with btrfs.below(source):
+        with delivering():
+            run = lab.playbook_met("reseed", told, "Copy the snapshot", goes_on)
+        assert run.rc == 0, run.output
+        well(tmp_path)
+        lab.playbook_killed("reseed", told, "Copy the snapshot")
+        # Only an old one is there then.
+        hook.write_text("[{name: Nothing is taken, ansible.builtin.command: 'true'}]\n")
+        with delivering():
+            refused = lab.playbook("reseed", extra=told)
+        assert refused.rc != 0
+        said = " ".join(refused.output.split())
+        assert f"is no snapshot of {SPOOL} that was taken just now" in said, said
+        assert "goes on with the one that it has" in said, said
+        assert serves(MASTER)
+        hook.write_text(btrfs.HOOK)
+        again = lab.playbook("reseed", extra=told)
+        assert again.rc == 0, again.output
     well(tmp_path)
 
 

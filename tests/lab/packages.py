@@ -24,6 +24,7 @@ PACKAGES = (
     "attr",
     "bind9",
     "bind9-dnsutils",
+    "btrfs-progs",
     "cron",
     "cyrus-admin",
     "cyrus-clients",

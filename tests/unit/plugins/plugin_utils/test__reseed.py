@@ -54,6 +54,7 @@ OPTIONS: dict[str, Any] = {
     "hold_master": False,
     "single_copy": "",
     "over": "",
+    "snapshot": False,
     "max_lag": 30,
     "certificate_days": 7,
     "free_percent": 5,
@@ -79,6 +80,10 @@ def test_a_replica_that_is_well_is_the_source(site: Vars) -> None:
     text = "\n".join(_reseed.lines(found, check=True))
     assert "imap3 would get a copy of imap2" in text
     assert "imap2 rests for the last pass" in text
+    found = plan(site, snapshot=True)
+    assert found["snapshot"]
+    assert "imap4 rests while a snapshot is taken" in "\n".join(_reseed.lines(found))
+    assert not plan(site, snapshot=True, method="replicate")["snapshot"]
 
 
 @pytest.mark.parametrize(
