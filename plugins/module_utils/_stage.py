@@ -67,8 +67,10 @@ def read() -> Stage | None:
 
 def begin(source: str, since: str, trees: Sequence[Tree], over: bool) -> Stage:
     """A new copy begins, beside the old one or `over` it; of one that was begun before, what came
-    over is kept."""
-    refuse_placing(read())
+    over is kept, and one that was written over already is no copy to keep."""
+    there = read()
+    refuse_placing(there)
+    over = over or (there is not None and there.phase == "over")
     for tree in trees:
         if over:
             # What is there of it lies in the file system that has no room.

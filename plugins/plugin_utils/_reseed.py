@@ -81,7 +81,7 @@ class _Case(Case):
             # What only a later event brings to who is copied, so the copy lacks it.
             "kept": [e["name"] for e in self.quarantine(self.source)],
             "begun": self.begun.get("phase"),
-            "over": self.options["over"] == self.target,
+            "over": self.target == self.options["over"] or self.begun.get("phase") == "over",
             "what": self.what,
             "reasons": list(dict.fromkeys(self._reasons(stage))),
         }

@@ -90,7 +90,8 @@ def restored(name: str, driver: str) -> None:
     lab.ssh(SPARE, "systemctl stop cyrus-imapd")
     lab.ssh(
         SPARE,
-        f"find {SPOOL} -mindepth 1 -delete; rm -rf {CONFIG}/*.db {CONFIG}/user {CONFIG}/quota",
+        f"find {SPOOL} /var/spool/sieve -mindepth 1 -delete;"
+        f" rm -rf {CONFIG}/*.db {CONFIG}/user {CONFIG}/quota",
     )
     lab.ssh(SPARE, f"rm -rf {TO}/*")
     whole = lab.ssh(THIRD, f"ls -d {TO if driver == 'restic' else name}").stdout.strip()

@@ -224,6 +224,17 @@ def test_a_master_that_nobody_can_fence_is_switched_off(whole: None, tmp_path: P
 
 
 @lab.only_long
+def test_a_master_that_can_not_keep_its_fence_is_switched_off(whole: None, tmp_path: Path) -> None:
+    epoch = int(str(role(OLD)["epoch"])) + 2
+    state = "/var/lib/cyrus-replication"
+    lab.ssh(OLD, "systemctl stop cyrus-imapd")
+    lab.ssh(OLD, f"mount --bind {state} {state} && mount -o remount,bind,ro {state}")
+    run = failover(cyrus_fence_hook=hook(tmp_path / "off.yml", "poweroff"))
+    assert run.rc == 0, run.output
+    taken_over(epoch)
+
+
+@lab.only_long
 @pytest.mark.parametrize("task", DEATHS)
 def test_a_controller_that_dies_is_gone_on_with(task: str, whole: None) -> None:
     epoch = int(str(role(OLD)["epoch"])) + 2

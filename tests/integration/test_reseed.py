@@ -198,14 +198,18 @@ def test_a_controller_that_dies_is_gone_on_with(task: str, tmp_path: Path) -> No
 
 
 @lab.only_long
-def test_what_was_begun_is_given_up_where_that_is_asked_for(tmp_path: Path) -> None:
-    told = {"cyrus_target": THIRD, "cyrus_source": REPLICA}
-    lab.playbook_killed("reseed", told, "Copy what is left")
+@pytest.mark.parametrize("source", [REPLICA, MASTER])
+def test_what_was_begun_is_given_up_where_that_is_asked_for(source: str, tmp_path: Path) -> None:
+    told = {"cyrus_target": THIRD, "cyrus_source": source}
+    holds = {"cyrus_reseed_hold_master": source == MASTER}
+    lab.playbook_killed("reseed", {**told, **holds}, "Copy what is left")
     refused = lab.playbook("switchover", "--check", extra={"cyrus_candidate": REPLICA})
     assert refused.rc != 0
     assert f"a reseed of {THIRD} is under way" in refused.output, refused.output
-    run = reseed(THIRD, cyrus_reseed_state="undone", cyrus_source=REPLICA)
+    run = lab.playbook("reseed", extra={**told, "cyrus_reseed_state": "undone"})
     assert run.rc == 0, run.output
+    assert serves(MASTER)
+    assert "store1" not in lab.ssh("mx1", "postconf -h defer_transports").stdout
     well(tmp_path)
 
 

@@ -144,6 +144,8 @@ def test_written_over_cyrus_does_not_start_before_it_is_whole(trees: list[Tree])
         _stage.complete()
     with pytest.raises(ReplicationError, match="nothing else is whole"):
         _stage.discard()
+    # Also where the next run is not told to write over it.
+    assert begun(trees, over=True).phase == _stage.begin("imap2", "now", trees, False).phase
     _stage.place(stage)
     _stage.complete()
     assert read(trees[1], "mailboxes.db") == "new list"
