@@ -149,12 +149,15 @@ def _chained(facts: Facts) -> Iterator[str]:
 
 
 def chained(store: Store, name: str) -> Iterator[str]:
-    """Why a host gets nothing from the master itself."""
-    feeder = next((host.source for host in store.hosts if host.name == name), None)
-    if feeder and feeder != store.master:
+    """Why a host gets nothing from the master itself. One that has missed a change of master tells
+    whom it followed before."""
+    host = next((host for host in store.hosts if host.name == name), None)
+    if host is None or host.record is None or host.record.epoch != store.epoch:
+        return
+    if host.source and host.source != store.master:
         yield (
-            f"{name} follows {feeder}, not {store.master}: take cyrus_upstream of {name} out of "
-            "the inventory and run setup first"
+            f"{name} follows {host.source}, not {store.master}: take cyrus_upstream of {name} out "
+            "of the inventory and run setup first"
         )
 
 

@@ -188,12 +188,20 @@ def test_a_replica_that_has_missed_a_failover(site: Vars) -> None:
     site["imap2"]["cyrus_pending"]["marks"][0]["old"] = "imap3"
     became(site, "imap1", record("imap1", "replica"))
     became(site, "imap3", record("imap3", "replica", "imap1", 1))
+    # It tells whom it has followed until then.
+    site["imap3"]["cyrus_server"]["source"] = "imap1"
     found = plan(site)
     assert (found["old"], found["stage"], found["missed"]) == ("imap3", "start", True)
     assert found["reasons"] == []
     site["imap2"]["cyrus_pending"]["marks"] = []
     assert plan(site)["stage"] == "done"
     assert "imap2 has no merge base of epoch 2 for imap3" in plan(site, "imap3")["reasons"][0]
+
+
+def test_one_that_is_to_follow_another_one_does_not_come_back(site: Vars) -> None:
+    site["imap1"]["cyrus_server"]["source"] = "imap3"
+    (reason,) = plan(site)["reasons"]
+    assert reason.startswith("imap1 follows imap3, not imap2: take cyrus_upstream")
 
 
 def test_several_have_to_be_told_apart(site: Vars) -> None:
