@@ -184,11 +184,19 @@ def test_replica_that_is_down(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "days", "own_authority", "sentence"),
     [
-        (REPLICA, (-30, -1), True, "certificate has expired"),
-        (REPLICA, (-1, 30), False, "self-signed certificate|self signed certificate"),
-        (OTHER, (-1, 30), True, "Hostname mismatch"),
+        pytest.param(REPLICA, (-30, -1), True, "certificate has expired", id="expired"),
+        pytest.param(
+            REPLICA,
+            (-1, 30),
+            False,
+            "self-signed certificate|self signed certificate",
+            id="foreign",
+            marks=lab.only_long,
+        ),
+        pytest.param(
+            OTHER, (-1, 30), True, "Hostname mismatch", id="another host's", marks=lab.only_long
+        ),
     ],
-    ids=["expired", "foreign", "another host's"],
 )
 def test_wrong_certificate_is_told(
     tmp_path: Path, name: str, days: tuple[int, int], own_authority: bool, sentence: str

@@ -337,7 +337,7 @@ def test_what_is_refused(given: dict[str, Any], named: str) -> None:
 # The channel
 
 
-@pytest.mark.parametrize("wanted", ["paused", "stopped"])
+@pytest.mark.parametrize("wanted", ["paused", pytest.param("stopped", marks=lab.only_long)])
 def test_four_runs(wanted: str) -> None:
     assert module("channel", check=True, name=CHANNEL, state=wanted)["changed"]
     assert state() == "running"

@@ -421,7 +421,13 @@ def test_replica_without_power_holds_up_nobody_and_catches_up(gone: str) -> None
     arrives(word, 120, [gone])
 
 
-@pytest.mark.parametrize("first", [[MASTER, REPLICAS[0]], REPLICAS], ids=["master", "replicas"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param([MASTER, REPLICAS[0]], id="master"),
+        pytest.param(REPLICAS, id="replicas", marks=lab.only_long),
+    ],
+)
 def test_replication_starts_by_itself_in_either_order(first: list[str]) -> None:
     for name in STORE:
         lab.lab("poweroff", name)
@@ -518,7 +524,7 @@ def test_killed_cyrus_raises_doubt() -> None:
     lab.until(replicates, 90)
 
 
-@pytest.mark.parametrize("how", ["permissions", "full disk"])
+@pytest.mark.parametrize("how", [pytest.param("permissions", marks=lab.only_long), "full disk"])
 def test_event_that_cyrus_could_not_log_raises_doubt(how: str) -> None:
     channel = REPLICAS[0]
     folder = f"/var/lib/cyrus/sync/{channel}"
