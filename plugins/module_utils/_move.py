@@ -176,7 +176,7 @@ def _comes_back(wanted: Record, before: Record) -> bool:
 def _still(move: Move, before: Record | None, end: float) -> Iterator[None]:
     """Nothing replicates out of this host or into it; all runs again where the record fails."""
     stopped = [name for name in _units.active(_units.TEMPLATES) if name != _GUARD_LINK]
-    fed = _fed_too_soon(before, move)
+    held: list[str] = []
     _units.stop(stopped)
     try:
         if move.record.role == "replica":
@@ -184,12 +184,14 @@ def _still(move: Move, before: Record | None, end: float) -> Iterator[None]:
         if move.record.role == "master":
             _end_receiving(end)
         _forget_former_time(before, move)
-        for channel in fed:
+        # Only now: what fails before leaves a channel paused that somebody else has paused.
+        held = _fed_too_soon(before, move)
+        for channel in held:
             _state.set_paused(channel, True)
         yield
     except ReplicationError as error:
         try:
-            for channel in fed:
+            for channel in held:
                 _state.set_paused(channel, False)
             _units.start(stopped)
         except ReplicationError as other:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Collection
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ansible_collections.mailops.cyrus.plugins.module_utils import (
@@ -23,6 +24,8 @@ from ansible_collections.mailops.cyrus.plugins.module_utils import (
     _fencing,
     _move,
     _proc,
+    _state,
+    _units,
 )
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._fence import Fence
@@ -109,6 +112,28 @@ def test_who_takes_from_a_new_master_already_waits_for_a_comparison(
     assert _move._fed_too_soon(REPLICA, Move(MASTER, "failover")) == ["c"]
     assert _move._fed_too_soon(REPLICA, Move(MASTER, "switchover")) == []
     assert _move._fed_too_soon(REPLICA, Move(replace(REPLICA, master="c"), "failover")) == []
+
+
+def test_what_fails_early_leaves_a_channel_paused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def late(_end: float) -> None:
+        raise ReplicationError("somebody still applies what came")
+
+    monkeypatch.setattr(_state, "CHANNELS_DIR", str(tmp_path))
+    (tmp_path / "c").mkdir()
+    _state.set_paused("c", True)
+    monkeypatch.setattr(_channel, "by_record", lambda record: {"c": "c"})
+    monkeypatch.setattr(_units, "active", lambda templates: [])
+    monkeypatch.setattr(_units, "stop", lambda names: None)
+    monkeypatch.setattr(_units, "start", lambda names: None)
+    monkeypatch.setattr(_move, "_end_receiving", late)
+    with (
+        pytest.raises(ReplicationError, match="still applies"),
+        _move._still(Move(MASTER, "failover"), REPLICA, 0.0),
+    ):
+        pass
+    assert _state.paused("c")
 
 
 def test_same_again_is_no_change() -> None:
