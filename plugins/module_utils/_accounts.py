@@ -14,12 +14,14 @@ import hashlib
 import hmac
 import json
 import os
+import stat
 from dataclasses import dataclass, field
 
 from . import _command, _files
 from ._errors import ReplicationError
 
 REMEMBERED = "/etc/cyrus-replication/accounts.json"
+_MODE = 0o640
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,18 @@ def _users(database: str) -> set[str]:
     return parse_users(done.stdout)
 
 
+def _untouched(database: str, remembered: str) -> bool:
+    """Whether nobody has changed a database since what is remembered was set; as our own it is
+    Cyrus's to read."""
+    try:
+        found, noted = os.stat(database), os.stat(remembered)
+    except FileNotFoundError:
+        return False
+    ours = os.path.dirname(database) == os.path.dirname(remembered)
+    readable = stat.S_IMODE(found.st_mode) == _MODE and found.st_uid == 0
+    return found.st_mtime <= noted.st_mtime and (readable or not ours)
+
+
 def _set(account: Account) -> None:
     command = ["saslpasswd2", "-p", "-c", "-f", account.database, "-u", account.realm, account.user]
     try:
@@ -89,7 +103,7 @@ def _set(account: Account) -> None:
             f"saslpasswd2 can't set the password of {account.user}: {done.stderr.strip()}"
         )
     os.chown(account.database, 0, grp.getgrnam(account.group).gr_gid)
-    os.chmod(account.database, 0o640)
+    os.chmod(account.database, _MODE)
 
 
 def ensure(accounts: list[Account], check: bool, remembered: str = REMEMBERED) -> list[str]:
@@ -98,7 +112,8 @@ def ensure(accounts: list[Account], check: bool, remembered: str = REMEMBERED) -
     changed = []
     for account in accounts:
         present = f"{account.user}@{account.realm}" in _users(account.database)
-        if present and is_same(account.password, known.get(account.key, "")):
+        same = is_same(account.password, known.get(account.key, ""))
+        if present and same and _untouched(account.database, remembered):
             continue
         changed.append(account.key)
         known[account.key] = remember(account.password)

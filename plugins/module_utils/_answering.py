@@ -24,13 +24,14 @@ from . import _clearance, _fence, _peers, _role
 from ._errors import ReplicationError
 from ._install import GROUP
 from ._store import GUARD_SOCKET, Store
+from ._terms import Terms
 
 _SECONDS = 1.0
 # Python names it from version 3.13 on. The address may come later than the guard.
 _IP_FREEBIND = 15
 
 
-def start(store: Store, me: str) -> None:
+def start(store: Store, me: str, terms: Terms) -> None:
     """Answer from now on."""
     try:
         listener = _over_plain(store, me) if store.link == "plain" else _behind_link()
@@ -41,7 +42,7 @@ def start(store: Store, me: str) -> None:
         if (store.link == "plain")
         else None
     )
-    threading.Thread(target=_serve, args=(listener, allowed), daemon=True).start()
+    threading.Thread(target=_serve, args=(listener, allowed, terms), daemon=True).start()
 
 
 def _behind_link() -> socket.socket:
@@ -66,23 +67,23 @@ def _over_plain(store: Store, me: str) -> socket.socket:
     return listener
 
 
-def _serve(listener: socket.socket, allowed: set[str] | None) -> None:
+def _serve(listener: socket.socket, allowed: set[str] | None, terms: Terms) -> None:
     while True:
         with contextlib.suppress(OSError):
             connection, asker = listener.accept()
             with connection:
                 if allowed is None or asker[0] in allowed:
                     connection.settimeout(_SECONDS)
-                    connection.sendall(own())
+                    connection.sendall(own(terms))
 
 
-def own() -> bytes:
+def own(terms: Terms) -> bytes:
     """What this host answers now."""
     try:
         record = _role.read()
         uncleared = (
             record is not None and record.role == "master" and not _clearance.valid(record.epoch)
         )
-        return _peers.line(record, uncleared or _fence.read() is not None)
+        return _peers.line(record, uncleared or _fence.read() is not None, terms)
     except (OSError, ReplicationError) as error:
         return _peers.failure(str(error))

@@ -38,13 +38,21 @@ _MESSAGE = re.compile(r"[1-9][0-9]*\.")
 @dataclass(frozen=True)
 class Aside:
     """Whose mailboxes are dropped in an epoch, where they lay, and whether all of it is set aside
-    durably: only then anything is dropped."""
+    durably: only then anything is dropped. `whole` is whether all of it could be read and saved
+    elsewhere before, `proven` whether the host was equal to its master afterwards."""
 
     epoch: int
     users: tuple[str, ...]
     shared: bool
     boxes: dict[str, Places] = field(default_factory=dict)
     complete: bool = False
+    whole: bool = True
+    proven: bool = False
+
+    @property
+    def spare(self) -> bool:
+        """Whether nothing of it is needed any more."""
+        return self.whole and self.proven
 
     def means(self, mailbox: str) -> bool:
         """Whether a mailbox is dropped; a heartbeat's always is, being nobody's mail."""
@@ -93,6 +101,15 @@ def make(install: Install, wanted: Aside) -> Aside:
             "room, or restore its folder"
         ) from error
     return aside
+
+
+def prove(epoch: int) -> bool:
+    """This host is equal to its master; whether that is news of what was set aside."""
+    aside = read(epoch)
+    if aside is None or aside.proven:
+        return False
+    _write(replace(aside, proven=True))
+    return True
 
 
 def remains(install: Install, aside: Aside) -> Iterator[str]:

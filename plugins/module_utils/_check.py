@@ -96,11 +96,12 @@ class Check:
     def run(self) -> Findings:
         look = self._look(None, "compared")
         findings = Findings(tally=look.tally, skipped=list(look.skipped))
-        if look.overflow:
-            findings.skipped.append(
-                Unknown("report", f"{look.overflow} further differences are not listed")
-            )
+        overflow = look.overflow
         self._look_again(look, findings)
+        if overflow:
+            findings.skipped.append(
+                Unknown("report", f"{overflow} further differences are not listed")
+            )
         return findings
 
     # -- looking again
@@ -117,6 +118,9 @@ class Check:
             again = self._look(look.suspects, "looked at again")
             again.found = without_later(again.found, floors, again.heads)
             floors = {**again.floors(), **floors}
+            # What fills the list of a mailbox may be on its way, and hide what is not.
+            kept = (one for one in findings.skipped if one.user not in look.suspects)
+            findings.skipped = [*kept, *again.skipped]
             on_its_way = self._waiting() if caught_up else on_its_way | self._waiting()
             looks = {d: looks.get(d, 0) + 1 for d in [*settled, *again.found]}
             moving = {
@@ -145,7 +149,7 @@ class Check:
     def _catch_up(self, deadline: float) -> bool:
         """Waits until all that was logged by now has been done; whether it has."""
         if self._log is None:
-            time.sleep(self._settle / 2)
+            time.sleep(self._settle)
             return False
         time.sleep(_LOOK_AGAIN_AFTER)
         mark = self._log.mark()

@@ -301,9 +301,8 @@ class Configuration:
         for name in new:
             # What was compared when the channel was there before says nothing of it now.
             pathlib.Path(f"{_role.PARITY_DIR}/{name}.json").unlink(missing_ok=True)
-        _seed.seed(
-            Install(self.install.bin_dir, request.imapd_conf, request.cyrus_conf, settings), new
-        )
+        install = Install(self.install.bin_dir, request.imapd_conf, request.cyrus_conf, settings)
+        _seed.seed(install, request.store, request.master, new)
         _files.write(CHANNELS, json.dumps(self.plan.channels) + "\n", 0o644)
 
 

@@ -123,6 +123,11 @@ def copy_back(asked: Asked, check: bool) -> Report:
     with turn, closing(Session(old)) as there, closing(Session(new)) as here:
         if here.is_same_server(there) and not asked.path:
             raise ReplicationError(f"{asked.old} leads to this host: correct its address")
+        if next(iter(there.listing()), None) is None:
+            raise ReplicationError(
+                f"{asked.old} lists no mailbox at all: see that its disk is whole and its list of "
+                "mailboxes is there"
+            )
         work = _Work(asked, report, there, here, install)
         plans = work.plans()
         report.plan = [step.as_dict() for plan in plans for step in plan.steps]
@@ -211,10 +216,14 @@ class _Work:
                 break
             report.failures = [failed for plan in todo for failed in self._steps(plan, counts)]
             plans = self.plans({plan.owner for plan in todo})
-            # What clients did in between may clash as well.
+            # What clients did in between may clash as well, and be read no more.
             told = [conflict.as_dict() for plan in plans for conflict in plan.conflicts]
             report.conflicts += [one for one in told if one not in report.conflicts]
-        report.left = sum(len(plan.steps) for plan in plans)
+            self._note_unknown(sentence for plan in plans for sentence in plan.unknown)
+        else:
+            self._keep(plans, counts)
+        # What can't be read is no step that could be carried out.
+        report.left = sum(len(self.archive.covered(plan)) for plan in plans)
         report.counts.update(counts)
         report.changed = any(counts.values())
 
@@ -224,7 +233,11 @@ class _Work:
         counts.update(
             archived=kept.messages, archived_bytes=kept.bytes, archived_scripts=kept.scripts
         )
-        self._report.unknown += [one for one in kept.unknown if one not in self._report.unknown]
+        self._note_unknown(kept.unknown)
+
+    def _note_unknown(self, sentences: Iterable[str]) -> None:
+        known = self._report.unknown
+        known += [one for one in dict.fromkeys(sentences) if one not in known]
 
     def _steps(self, plan: Plan, counts: Counter[str]) -> Iterator[dict[str, Any]]:
         """Carries out a plan's steps; what fails stops none of the others, but that the INBOX is

@@ -21,6 +21,7 @@ from . import (
     _cyrmaster,
     _ending,
     _fence,
+    _guard_state,
     _host_units,
     _posture,
     _proc,
@@ -186,7 +187,8 @@ def refuse_release(
     force: bool = False,
     epoch: int | None = None,
 ) -> None:
-    """Nobody but an administrator takes back what another has done; pure but for the clearance."""
+    """Nobody but an administrator takes back what another has done; pure but for the clearance and
+    what the guard has seen."""
     refuse_epoch(record, epoch)
     # What a failover that was to make it master has begun is taken back; it serves nobody.
     if record.role == "fenced" and (before is None or before.by != "failover"):
@@ -204,6 +206,13 @@ def refuse_release(
         raise ReplicationError(
             f"{record.host} has not learned since its boot whether it is still the master: "
             "start cyrus-guard.service, or set force to let it serve all the same"
+        )
+    by_hand = before is not None and before.by in ("administrator", "guard")
+    unseen = _guard_state.unseen() if by_hand and record.role == "master" and not force else None
+    if unseen is not None:
+        raise ReplicationError(
+            f"{record.host} has seen neither a peer nor a delivery host for {unseen:.0f} s, so "
+            "another host may have become master: mend its network, or set force if none has"
         )
 
 

@@ -59,7 +59,7 @@ class Former:
 
     def __init__(self) -> None:
         # What stands in its holdings by the base's word alone, so that nobody can read it there.
-        self._lacking: set[tuple[str | None, str, int | str]] = set()
+        self._lacking: set[tuple[str | None, str, int | str, str | None]] = set()
         # Owners with a record that replication would bring to the new master.
         self._astray: set[str | None] = set()
 
@@ -78,11 +78,11 @@ class Former:
         return replace(plan, saves=tuple(saves), touched_on_old=touched)
 
     @staticmethod
-    def _key(save: object) -> tuple[str | None, str, int | str] | None:
+    def _key(save: object) -> tuple[str | None, str, int | str, str | None] | None:
         if isinstance(save, Save) and save.side == OLD:
-            return save.owner, save.uniqueid, save.message.uid
+            return save.owner, save.uniqueid, save.message.uid, content(save.message)
         if isinstance(save, SaveScript) and save.side == OLD:
-            return save.owner, save.guid, save.name
+            return save.owner, save.guid, save.name, None
         return None
 
     def _told(self, base: Holding, copy: Holding) -> Holding:
@@ -117,7 +117,7 @@ class Former:
         there = box.messages if box is not None else {}
         for message in live(was.messages.values()):
             if message.uid not in there or content(there[message.uid]) != content(message):
-                self._lacking.add((owner, was.head.uniqueid, message.uid))
+                self._lacking.add((owner, was.head.uniqueid, message.uid, content(message)))
         if any(_is_astray(message, was.messages.get(uid)) for uid, message in there.items()):
             self._astray.add(owner)
         known = {content(message) for message in was.messages.values()}
@@ -130,7 +130,7 @@ class Former:
             return copy.scripts
         for name, script in base.scripts.items():
             if script.guid is not None and copy.scripts.get(name) != script:
-                self._lacking.add((copy.owner, script.guid, name))
+                self._lacking.add((copy.owner, script.guid, name, None))
         if kept_in:
             return base.scripts
         # Versions without such a mailbox: nobody can tell which is the newer.

@@ -14,12 +14,11 @@ sees nobody any more, and tells the peers what this host is.
 from __future__ import annotations
 
 import contextlib
-import json
 import syslog
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from . import (
@@ -30,13 +29,13 @@ from . import (
     _cyrmaster,
     _fence,
     _fencing,
-    _files,
     _guard_state,
     _host_units,
     _notify,
     _peers,
     _posture,
     _role,
+    _terms,
     _units,
     _verdict,
     _witness,
@@ -47,54 +46,30 @@ from ._guard_state import Watch
 from ._peers import Answer
 from ._role import Record
 from ._state import timestamp
-from ._store import CONFIG_DIR, Store
-from ._verdict import Settings, Verdict
+from ._store import Store
+from ._terms import Terms
+from ._verdict import Verdict
 
-SETTINGS = f"{CONFIG_DIR}/guard.json"
 BY = "guard"
 
 # Seconds between two rounds of a master, of one whose peers are silent, and of others: what those
 # have missed hurries nobody.
 _OFTEN, _ALONE, _SELDOM = 2.0, 0.5, 10.0
 _AUDIT = 60.0
-# To end what serves clients, and to bring it back.
+# To bring back what serves clients, and to end it where that is in no hurry.
 _SECONDS = 30.0
+# To end it where another host may be master already: what is not done by then is killed.
+_HASTE = 10.0
 _LEVELS = {"watching": syslog.LOG_NOTICE, "waiting": syslog.LOG_WARNING}
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What setup has written for the guard of this host."""
-
-    host: str
-    alone: str
-    lease: float
-    delivery_hosts: tuple[str, ...]
-
-    @classmethod
-    def read(cls, path: str = SETTINGS) -> Choices:
-        try:
-            loaded: Any = json.loads(_files.read(path))
-            found = cls(
-                str(loaded["host"]),
-                str(loaded["alone"]),
-                float(loaded["lease"]),
-                tuple(str(address) for address in loaded["delivery_hosts"]),
-            )
-            if found.alone not in _verdict.ALONE:
-                raise ValueError(f"alone is {found.alone!r}")
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise ReplicationError(f"{path} can't be read ({error}): run setup") from error
-        return found
 
 
 class Guard:
     """One round after the other."""
 
-    def __init__(self, store: Store, choices: Choices) -> None:
+    def __init__(self, store: Store, me: str, terms: Terms) -> None:
         self._store = store
-        self._choices = choices
-        self._peers = [host.name for host in store.hosts if host.name != choices.host]
+        self._terms = terms
+        self._peers = [host.name for host in store.hosts if host.name != me]
         now = time.monotonic()
         before = _guard_state.load()
         # A restart of the guard is no sign of life of the others, and ends nothing that was begun.
@@ -103,22 +78,39 @@ class Guard:
         self._watch = before
         # What was brought in line with the record once stays so, unless it failed.
         self._settled = False
+        self._known: Record | None = None
 
     def round(self) -> float:
         """Ask everybody, and do what follows; returns in how many seconds to do so again."""
         heard = _peers.ask_all(self._store, self._peers)
         self._watch = replace(self._watch, peers=_peers.shown(heard))
         answers = [said for said in heard.values() if isinstance(said, Answer)]
+        _terms.keep({said.record.host: said.terms for said in answers if said.terms})
         pause = _OFTEN if answers else _ALONE
         try:
-            record = _role.read()
+            record, trouble = self._record()
             state, reason = self._act(record, answers)
+            if trouble is not None:
+                state, reason = "failing", trouble
             if record is None or record.role != "master":
                 pause = _SELDOM
         except (ReplicationError, OSError) as error:
             state, reason = "failing", str(error)
         self._be(state, reason)
         return pause
+
+    def _record(self) -> tuple[Record | None, str | None]:
+        """This host's record; where that can't be read any more the last one, which it serves by,
+        and why."""
+        trouble = None
+        try:
+            found = _role.read()
+            if found is None and self._known is not None:
+                trouble = f"{_role.RECORD} is gone: restore it"
+        except (ReplicationError, OSError) as error:
+            found, trouble = None, f"{_role.RECORD} can't be read: {error}"
+        self._known = found or self._known
+        return self._known, trouble
 
     def _act(self, record: Record | None, answers: Sequence[Answer]) -> tuple[str, str | None]:
         """The state in which this host is then, and why."""
@@ -134,8 +126,7 @@ class Guard:
             )
         cleared = _clearance.valid(record.epoch)
         lonely = self._lonely(bool(answers))
-        settings = Settings(self._choices.alone, self._choices.lease)
-        return self._obey(record, _verdict.judge(record, answers, cleared, lonely, settings))
+        return self._obey(record, _verdict.judge(record, answers, cleared, lonely, self._terms))
 
     def _obey(self, record: Record, verdict: Verdict) -> tuple[str, str | None]:
         if verdict.what == _verdict.SUPERSEDE and verdict.newer is not None:
@@ -167,9 +158,9 @@ class Guard:
     def _lonely(self, answered: bool) -> float | None:
         """Seconds since anybody was seen; None where only peers could be."""
         now = time.monotonic()
-        if answered or _witness.seen(self._choices.delivery_hosts):
-            self._watch = replace(self._watch, contact=now)
-        return now - self._watch.contact if self._choices.delivery_hosts else None
+        if answered or _witness.seen(self._terms.delivery_hosts):
+            self._note(contact=now)
+        return now - self._watch.contact if self._terms.delivery_hosts else None
 
     def _clear(self, record: Record, release: bool) -> None:
         """This master may serve; a fence that the guard has put is removed, and one whose time is
@@ -198,18 +189,18 @@ class Guard:
 
     def _fence(self, reason: str) -> None:
         """Nobody is served from now on, whatever it takes."""
-        fence = _fence.read()
-        if self._settled and fence is not None:
-            return
         try:
+            fence = _fence.read()
+            if self._settled and fence is not None:
+                return
             # A change that was to come to an end may not know that somebody else can be master now.
             if fence is None or fence.by in ("switchover", "reseed"):
                 _fence.put(BY, reason)
-            _fencing.settle(time.monotonic() + _SECONDS)
-        except ReplicationError as error:
+            _fencing.settle(time.monotonic() + _HASTE)
+        except (ReplicationError, OSError) as error:
             # Without a clearance it does not come back, also where no fence can be written.
             _clearance.withdraw()
-            _units.stop([_units.CYRUS])
+            _units.kill([_units.CYRUS])
             self._note(stopped=True)
             raise ReplicationError(f"Cyrus was stopped, since {error}") from error
         # It gives them up where the host may not serve.
@@ -276,10 +267,10 @@ def _keep_audit() -> None:
 def run() -> int:
     """The service, until it is killed, which does no harm at any point."""
     syslog.openlog("cyrus-guard", syslog.LOG_PID, syslog.LOG_MAIL)
-    store, choices = read_store(), Choices.read()
-    _answering.start(store, choices.host)
+    store, (me, terms) = read_store(), _terms.own()
+    _answering.start(store, me, terms)
     threading.Thread(target=_keep_audit, daemon=True).start()
-    guard = Guard(store, choices)
+    guard = Guard(store, me, terms)
     if _cyrmaster.main_pid() is not None:
         # Cyrus waits for a guard that is not ready yet, also where the guard restarts it.
         _notify.notify("READY=1")

@@ -12,11 +12,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from . import _files, _units
+from . import _files, _terms, _units
 from ._errors import ReplicationError
 
 PATH = "/run/cyrus-replication/guard.json"
@@ -53,6 +54,15 @@ def load() -> Watch | None:
         return Watch(**json.loads(_files.read(PATH)))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def unseen() -> float | None:
+    """For how many seconds this host has seen nobody, where that is more than its lease."""
+    watch, (_me, terms) = load(), _terms.own()
+    if watch is None or terms.lease <= 0 or not terms.delivery_hosts:
+        return None
+    seconds = time.monotonic() - watch.contact
+    return seconds if seconds > terms.lease else None
 
 
 def describe() -> dict[str, Any] | None:

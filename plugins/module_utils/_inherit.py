@@ -11,14 +11,15 @@ was not on that one's replica, so it is not in a copy that was made of it.
 
 from __future__ import annotations
 
-from . import _events, _quarantine, _seed
+from . import _endpoints, _events, _quarantine, _role, _seed
 from ._install import Install
 from ._quarantine import Entry
 
 
 def everything(channel: str) -> int:
     """Log all that there is; how many events."""
-    return _seed.seed(Install.discover(), [channel])
+    store, record = _endpoints.read_store(), _role.known()
+    return _seed.seed(Install.discover(), store, record.master, [channel])
 
 
 def quarantine(channel: str, other: str) -> int:

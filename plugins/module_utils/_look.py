@@ -77,7 +77,12 @@ class Look:
     @property
     def suspects(self) -> set[str | None]:
         """Users of whom something has to be looked at again."""
-        return {d.user for d in self.found} | {u.user for u in self.unknown}
+        lists: tuple[Iterable[Difference | Unknown], ...] = (
+            self.found,
+            self.unknown,
+            self.skipped,
+        )
+        return {one.user for found in lists for one in found}
 
     @property
     def lone_users(self) -> set[str | None]:

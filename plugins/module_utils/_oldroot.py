@@ -21,7 +21,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from . import _command, _endpoints, _files
+from . import _command, _endpoints, _files, _rejoins, _role
 from ._errors import ReplicationError
 from ._install import read_settings
 from ._session import Endpoint, Session
@@ -47,9 +47,10 @@ _SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Disk:
-    """`path` is where the old master's root is mounted, `scratch` a folder for what its Cyrus
-    writes: it opens each mailbox as if to write, which copies its index there."""
+    """`old` is whose disk it is, `path` where its root is mounted, `scratch` a folder for what its
+    Cyrus writes: it opens each mailbox as if to write, which copies its index there."""
 
+    old: str
     path: str
     scratch: str
 
@@ -58,7 +59,8 @@ def ensure(disk: Disk) -> bool:
     """Have it run and answer; whether it had to be begun. What was left of another time is removed
     first."""
     refuse(disk)
-    if _mounted(ROOT) and _answers() is None:
+    # Another disk may have been there when a run was cut off.
+    if _is_over(disk) and _answers() is None:
         return False
     end(disk.scratch)
     try:
@@ -84,7 +86,7 @@ def end(scratch: str) -> bool:
 
 
 def refuse(disk: Disk) -> None:
-    """Why a folder is not the root of an old master's disk."""
+    """Why a folder is not the root of this old master's disk."""
     for needed in ("/etc/imapd.conf", "/etc/cyrus-replication/store.json", _PROGRAM):
         if not os.path.lexists(disk.path.rstrip("/") + needed):
             raise ReplicationError(
@@ -93,6 +95,24 @@ def refuse(disk: Disk) -> None:
     if re.search(r"[,:\\\s]", disk.path + disk.scratch):
         raise ReplicationError(
             f"{disk.path} or {disk.scratch} can't be mounted: choose plain names"
+        )
+    own = _role.known()
+    path = disk.path.rstrip("/") + _role.RECORD
+    record = _role.read(path)
+    if record is None:
+        raise ReplicationError(
+            f"{disk.path} has no {_role.RECORD[1:]}: mount all partitions of the old master there"
+        )
+    if (record.store, record.host) != (own.store, disk.old):
+        raise ReplicationError(
+            f"{disk.path} is the disk of {record.host} of store {record.store}, and not that of "
+            f"{disk.old} of {own.store}: mount the right one"
+        )
+    if record.epoch > own.epoch or (record.epoch == own.epoch and record.role != "fenced"):
+        raise ReplicationError(
+            f"{disk.path} has {record.host} as {record.role} of epoch {record.epoch}, and the "
+            f"store is in epoch {own.epoch}: what it had before it came back was copied to "
+            f"{_rejoins.folder(own.epoch)} then"
         )
 
 
@@ -107,6 +127,18 @@ def _mounted(path: str) -> list[str]:
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
         places = [line.split()[4] for line in stream]
     return sorted(place for place in places if place == path or place.startswith(path + "/"))
+
+
+def _is_over(disk: Disk) -> bool:
+    """Whether it is this disk that is the lower layer of what is mounted."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
+        mounts = [line.split() for line in stream]
+    layer = f"lowerdir={os.path.realpath(disk.path)},"
+    over = any(words[4] == ROOT and layer in words[-1] for words in mounts)
+    # Another disk may be mounted there by now.
+    return over and _files.read(ROOT + _role.RECORD) == _files.read(
+        disk.path.rstrip("/") + _role.RECORD
+    )
 
 
 def _mount(disk: Disk) -> None:

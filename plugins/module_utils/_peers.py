@@ -22,31 +22,35 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Union
 
-from . import _link, _role, _together
+from . import _link, _role, _terms, _together
 from ._errors import ReplicationError
 from ._role import Record
 from ._store import Store
+from ._terms import Terms
 
 SECONDS = 3.0
 
-_MAX_LINE = 4096
+_MAX_LINE = 65536
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A host's role record, and whether it is fenced for a time."""
+    """A host's role record, whether it is fenced for a time, and the terms of its guard; None of
+    one that does not tell them."""
 
     record: Record
     fenced: bool
+    terms: Terms | None = None
 
 
 Heard = Mapping[str, Union[Answer, ReplicationError]]
 
 
-def line(record: Record | None, fenced: bool) -> bytes:
+def line(record: Record | None, fenced: bool, terms: Terms) -> bytes:
     """What a host answers."""
     described = None if record is None else asdict(record)
-    return json.dumps({"record": described, "fenced": fenced}).encode() + b"\n"
+    told = {"record": described, "fenced": fenced, "terms": asdict(terms)}
+    return json.dumps(told).encode() + b"\n"
 
 
 def failure(reason: str) -> bytes:
@@ -64,6 +68,7 @@ def parse(data: bytes, store: str, name: str) -> Answer:
         record, fenced = loaded["record"], loaded["fenced"]
         if not isinstance(fenced, bool):
             raise ValueError("fenced is neither true nor false")
+        terms = _told(loaded.get("terms"))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ReplicationError(f"{where} can't be understood ({error}): run setup") from error
     if record is None:
@@ -74,7 +79,15 @@ def parse(data: bytes, store: str, name: str) -> Answer:
             f"{name} answers as host {found.host} of store {found.store}: correct its address in "
             "cyrus_link_address"
         )
-    return Answer(found, fenced)
+    return Answer(found, fenced, terms)
+
+
+def _told(terms: Any) -> Terms | None:
+    """Whatever a guard of another version says of its terms, its epoch counts."""
+    try:
+        return _terms.of(terms)
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def ask(store: Store, name: str, seconds: float = SECONDS) -> Answer:

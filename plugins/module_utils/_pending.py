@@ -29,6 +29,7 @@ def describe() -> dict[str, Any]:
                 "complete": aside.complete,
                 "users": list(aside.users),
                 "shared": aside.shared,
+                "spare": aside.spare,
                 "where": _aside.places(install, aside.epoch),
             }
             for aside in found

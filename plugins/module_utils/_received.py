@@ -24,16 +24,17 @@ from ._state import timestamp
 
 
 def heartbeat() -> dict[str, Any] | None:
-    """The newest heartbeat that has come here, by the clock of the master that wrote it."""
+    """The newest heartbeat of this host's own channel that has come here, by the clock of the
+    master that wrote it: those of others may come before the channel has brought all there is."""
     record = _role.read()
     if record is None or record.role != "replica":
         return None
     store = _endpoints.read_store()
-    names = [_heartbeat.mailbox_of(channel) for channel in store.channels().values()]
+    channel = store.first_channel(record.host, record.master)
     session = Session(_endpoints.local(record.host))
     try:
         stamps = []
-        for mailbox in session.full_mailboxes(names):
+        for mailbox in session.full_mailboxes([_heartbeat.mailbox_of(channel)]):
             stamps += [Message.parse(line).last_updated for line in mailbox.records]
     finally:
         session.close()

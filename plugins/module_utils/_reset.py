@@ -40,11 +40,14 @@ class Reset:
     changed: bool
 
 
-def reset(epoch: int, users: Collection[str], shared: bool, check: bool = False) -> Reset:
-    """Drop all mailboxes of some users, the shared ones too where asked, and any heartbeat's."""
+def reset(
+    epoch: int, users: Collection[str], shared: bool, whole: bool, check: bool = False
+) -> Reset:
+    """Drop all mailboxes of some users, the shared ones too where asked, and any heartbeat's;
+    `whole` where all of it is saved elsewhere."""
     install = Install.discover()
     refuse(_role.read(), epoch, install)
-    wanted = Aside(epoch, tuple(sorted(users)), shared)
+    wanted = Aside(epoch, tuple(sorted(users)), shared, whole=whole)
     begun = _aside.read(epoch)
     if begun is not None and begun.complete:
         refuse_others(begun, wanted)
@@ -61,19 +64,38 @@ def reset(epoch: int, users: Collection[str], shared: bool, check: bool = False)
     return Reset(names, _aside.places(install, epoch), bool(there or left))
 
 
-def discard(epoch: int, check: bool = False) -> Reset:
-    """Remove what was set aside in an epoch, once this host is a replica again."""
+def prove(epoch: int, check: bool = False) -> Reset:
+    """Note that this host was shown to be equal to its master after it had dropped things."""
     install = Install.discover()
+    _refuse_others_than_replicas()
+    aside = _aside.read(epoch)
+    news = aside is not None and not aside.proven if check else _aside.prove(epoch)
+    return Reset([], _aside.places(install, epoch), news)
+
+
+def discard(epoch: int, check: bool = False) -> Reset:
+    """Remove what was set aside in an epoch, once that is shown to be elsewhere."""
+    install = Install.discover()
+    _refuse_others_than_replicas()
+    where = _aside.places(install, epoch)
+    aside = _aside.read(epoch)
+    if aside is not None and not aside.spare:
+        raise ReplicationError(
+            f"what was set aside in epoch {epoch} may be all there is of it ("
+            + ("something could not be read" if not aside.whole else "nobody has compared since")
+            + f"): look into {', '.join(where)}, and remove that by hand"
+        )
+    if not check:
+        _aside.discard(install, epoch)
+    return Reset([], where, bool(where or aside))
+
+
+def _refuse_others_than_replicas() -> None:
     record = _role.read()
     if record is None or record.role != "replica":
         raise ReplicationError(
             "this host is no replica: what it has set aside may be all there is of it"
         )
-    where = _aside.places(install, epoch)
-    begun = epoch in _aside.epochs()
-    if not check:
-        _aside.discard(install, epoch)
-    return Reset([], where, bool(where or begun))
 
 
 def refuse(record: _role.Record | None, epoch: int, install: Install) -> None:

@@ -151,8 +151,9 @@ def decide(store: str, records: Mapping[str, Record | None], first_master: str) 
     masters = sorted({record.master for record in known.values() if record.epoch == epoch})
     if len(masters) > 1:
         raise ReplicationError(
-            f"store {store} has two masters in epoch {epoch}, {' and '.join(masters)}: "
-            "stop one of them and remove its role record"
+            f"store {store} has two masters in epoch {epoch}, {' and '.join(masters)}: find out "
+            "which of them took mail, and give that one a higher epoch with the module role; the "
+            "guard fences the other one, and rejoin brings it back"
         )
     if masters[0] not in records:
         raise ReplicationError(
@@ -179,8 +180,12 @@ def stale(
     ]
     for host, record in sorted(records.items()):
         if record is None:
-            continue
-        if record.role == "fenced":
+            if host in awaited:
+                reasons.append(
+                    f"{host} has no role record and {decision.master} awaits it, since it may have "
+                    "mail that nobody else has: restore its record, or read its disk with rejoin"
+                )
+        elif record.role == "fenced":
             reasons.append(f"{host} is fenced since {record.since}: bring it back with rejoin")
         elif record.role == "master" and host != decision.master:
             reasons.append(

@@ -9,7 +9,8 @@
 
 Rolling replication carries what is logged, and what was there before the channel was is not. The
 lines are those that Cyrus writes itself (imap/sync_log.c), so the replicator works them off like
-any other event and what waits can be seen.
+any other event and what waits can be seen. The heartbeat by which its replica will be judged is not
+among them: it comes when all of this has come.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import os
 import pwd
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from . import _events, _names
+from . import _events, _heartbeat, _names
 from ._install import USER, Install
+from ._store import Store
 from ._synclog import Owner
 
 
@@ -35,13 +37,15 @@ def lines(mailboxes: Iterable[str]) -> Iterator[str]:
             yield f"USER {_events.quote(user)}"
 
 
-def seed(install: Install, channels: Collection[str]) -> int:
-    """Log everything that is there to channels that are new; how many events to each."""
+def seed(install: Install, store: Store, master: str, channels: Collection[str]) -> int:
+    """Log everything that is there to channels that are new; how many events there are."""
     if not channels:
         return 0
     everything = list(lines(mailbox.name for mailbox in install.mailboxes()))
-    for channel in channels:
-        log(install, channel, everything)
+    for name, channel in store.channels().items():
+        if channel in channels:
+            heartbeat = _heartbeat.mailbox_of(store.first_channel(name, master))
+            log(install, channel, [line for line in everything if line != f"MAILBOX {heartbeat}"])
     return len(everything)
 
 

@@ -24,6 +24,7 @@ from . import (
     _guard_state,
     _rejoins,
     _role,
+    _terms,
 )
 from ._install import Install, site_settings
 
@@ -55,6 +56,7 @@ def describe(found: dict[str, Any], packages: list[str], settings: dict[str, str
         history=[],
         doubt=None,
         guard=None,
+        guards={},
         awaited=[],
         store_hosts=[],
         source=None,
@@ -75,6 +77,7 @@ def describe(found: dict[str, Any], packages: list[str], settings: dict[str, str
     doubt = _doubt.read()
     found["doubt"] = dataclasses.asdict(doubt) if doubt else None
     found["guard"] = _guard_state.describe() if record else None
+    found["guards"] = _terms.heard()
     found["awaited"] = [dataclasses.asdict(entry) for entry in _rejoins.read()]
     if record and os.path.exists(_endpoints.DESCRIPTION):
         store = _endpoints.read_store()

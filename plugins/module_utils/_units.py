@@ -188,6 +188,12 @@ def stop(names: Sequence[str]) -> None:
         _systemctl("stop", *names)
 
 
+def kill(names: Sequence[str]) -> None:
+    """Stop units on the spot, whatever their processes are about to do."""
+    _systemctl("kill", "--signal=KILL", *names, check=False)
+    stop(names)
+
+
 def start(names: Sequence[str]) -> None:
     """Start units, all at once."""
     if names:

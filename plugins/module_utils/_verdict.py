@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from ._peers import Answer
 from ._role import Record
+from ._terms import Terms
 
 # Somebody was seen just now, in seconds.
 _NOW = 1.0
-ALONE = ("wait", "serve", "fence")
 
 # What is to be done: it may serve, it may serve although nobody has said so, it stays fenced until
 # an administrator releases it, it waits fenced, it is left as it is, its lease is over, it is
@@ -35,14 +35,6 @@ CLEAR, SERVE, HOLD, WAIT, STAY, EXPIRE, FENCE, SUPERSEDE = (
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What the administrator has chosen; a lease of 0 is none."""
-
-    alone: str
-    lease: float
-
-
-@dataclass(frozen=True)
 class Verdict:
     """What is to be done, and why; `newer` is what supersedes this host."""
 
@@ -56,7 +48,7 @@ def judge(
     answers: Iterable[Answer],
     cleared: bool,
     lonely: float | None,
-    settings: Settings,
+    terms: Terms,
 ) -> Verdict:
     """What a master has to do.
 
@@ -71,16 +63,16 @@ def judge(
     if heard:
         return Verdict(CLEAR)
     if not cleared:
-        return _alone(settings.alone)
-    if lonely is None or settings.lease <= 0 or lonely < _NOW:
+        return _alone(terms.alone)
+    if lonely is None or terms.lease <= 0 or lonely < _NOW:
         return Verdict(STAY)
     silent = f"neither a peer nor a delivery host has answered for {lonely:.0f} s"
-    if lonely < settings.lease:
-        return Verdict(STAY, f"{silent}: this master fences itself after {settings.lease:.0f} s")
+    if lonely < terms.lease:
+        return Verdict(STAY, f"{silent}: this master fences itself after {terms.lease:.0f} s")
     return Verdict(
         EXPIRE,
         f"{silent}, so another host may have become master: mend this host's network, or release "
-        "it with the module fence if no other host was made master",
+        "it with the module fence and force if no other host was made master",
     )
 
 
@@ -108,8 +100,8 @@ def _against(record: Record, other: Record) -> Verdict | None:
     if other.epoch == record.epoch:
         return Verdict(
             FENCE,
-            f"{says}, and so is {record.host}: find out which of them took mail, and remove the "
-            "role record of the other one",
+            f"{says}, and so is {record.host}: find out which of them took mail, and give that "
+            "one a higher epoch with the module role; then bring the other one back with rejoin",
         )
     if other.master == record.host:
         return Verdict(

@@ -29,6 +29,10 @@ attributes:
   idempotent:
     support: full
 options:
+  old:
+    description: Name of the old master; the disk of another host is refused.
+    type: str
+    required: true
   state:
     description: Whether it runs.
     type: str
@@ -50,6 +54,7 @@ options:
 EXAMPLES = r"""
 - name: Let the disk of the old master be read
   mailops.cyrus.old_root:
+    old: imap1
     path: /mnt/old
 """
 
@@ -69,13 +74,14 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._errors import Repli
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            "old": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "path": {"type": "path", "required": True},
             "scratch": {"type": "path", "default": "/var/lib/cyrus-replication/old"},
         },
         supports_check_mode=True,
     )
-    disk = _oldroot.Disk(module.params["path"], module.params["scratch"])
+    disk = _oldroot.Disk(*(module.params[name] for name in ("old", "path", "scratch")))
     try:
         if module.params["state"] == "present":
             changed = _oldroot.ensure(disk)

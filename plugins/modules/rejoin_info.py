@@ -60,6 +60,12 @@ asides:
       description: Whether shared mailboxes as well.
       returned: always
       type: bool
+    spare:
+      description:
+        - Whether all of it was saved elsewhere and the host was equal to its master afterwards, so
+          that it may be discarded.
+      returned: always
+      type: bool
     where:
       description: The folders.
       returned: always

@@ -33,9 +33,11 @@ options:
   state:
     description:
       - V(dropped) drops them.
-      - V(discarded) removes what was set aside. See before that the host is equal to its master.
+      - V(proven) notes that the host was shown to be equal to its master afterwards.
+      - V(discarded) removes what was set aside. Refused where that is not proven, or was not
+        O(whole).
     type: str
-    choices: [dropped, discarded]
+    choices: [dropped, proven, discarded]
     default: dropped
   users:
     description: Userids whose mailboxes, subscriptions, seen state and scripts are dropped.
@@ -46,6 +48,10 @@ options:
     description: Whether the shared mailboxes are dropped.
     type: bool
     default: false
+  whole:
+    description: Whether all that is dropped is saved elsewhere.
+    type: bool
+    default: true
 seealso:
   - module: mailops.cyrus.role
 """
@@ -86,16 +92,25 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "epoch": {"type": "int", "required": True},
-            "state": {"type": "str", "choices": ["dropped", "discarded"], "default": "dropped"},
+            "state": {
+                "type": "str",
+                "choices": ["dropped", "proven", "discarded"],
+                "default": "dropped",
+            },
             "users": {"type": "list", "elements": "str", "default": []},
             "shared": {"type": "bool", "default": False},
+            "whole": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )
     params, check = module.params, module.check_mode
     try:
         if params["state"] == "dropped":
-            done = _reset.reset(params["epoch"], params["users"], params["shared"], check)
+            done = _reset.reset(
+                params["epoch"], params["users"], params["shared"], params["whole"], check
+            )
+        elif params["state"] == "proven":
+            done = _reset.prove(params["epoch"], check)
         else:
             done = _reset.discard(params["epoch"], check)
     except ReplicationError as error:

@@ -114,6 +114,14 @@ guard:
     reason: null
     peers:
       imap2: {reached: true, role: replica, epoch: 1, fenced: false, reason: null}
+guards:
+  description:
+    - The terms on which the guard of each other host lets it serve, as it has told them last;
+      C(alone), C(lease) in seconds and C(delivery_hosts) as in the role C(setup).
+  returned: success
+  type: dict
+  sample:
+    imap2: {alone: wait, lease: 120.0, delivery_hosts: [198.51.100.21]}
 store_hosts:
   description: The hosts of the store as C(setup) has last described it on this host.
   returned: success

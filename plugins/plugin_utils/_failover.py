@@ -31,8 +31,9 @@ from ._stores import (
 BY = "failover"
 # The next epoch may be that of a switchover that nobody but the old master has on record.
 _AHEAD = 2
-# In which the guard of a host whose lease is over notices that and fences.
-MARGIN = 10.0
+# In which the guard of a host whose lease is over notices that (4 s) and ends what serves (10 s),
+# or kills it.
+MARGIN = 25.0
 _CLIENT_PORTS = (24, 110, 143, 993, 995, 4190)
 _CONTROLLER = "the controller"
 _NAMED = 5
@@ -189,12 +190,14 @@ class _Case:
 
     def _no_lease(self) -> Iterator[str]:
         """Why silence for the time of the lease would not prove that it has fenced itself."""
-        variables = of_host(self.hostvars, self.old)
+        terms = self._terms()
         known = {self._address(mta) for mta in self.options.mtas}
-        seen = set(variables.get("cyrus_guard_delivery_hosts", known))
-        if self._lease() <= 0 or not seen:
+        seen = {address for told in terms for address in told["delivery_hosts"]}
+        if not terms:
+            yield "nobody has heard from its guard whether that has a lease"
+        elif any(told["lease"] <= 0 or not told["delivery_hosts"] for told in terms):
             yield "its guard has no lease"
-        elif str(variables.get("cyrus_guard_alone", "wait")) == "serve":
+        elif any(told["alone"] == "serve" for told in terms):
             yield "its guard lets it serve alone after a boot (cyrus_guard_alone)"
         for name in [n for n in [*self.names, *self.options.mtas] if self._gone(n)]:
             yield f"it may see {name}, which can't be asked, and go on serving"
@@ -202,7 +205,13 @@ class _Case:
             yield f"it may see the delivery host {address}, which can't be asked"
 
     def _lease(self) -> float:
-        return float(of_host(self.hostvars, self.old).get("cyrus_guard_lease", 120))
+        return max((float(told["lease"]) for told in self._terms()), default=0.0)
+
+    def _terms(self) -> list[Answer]:
+        """What those who are left have heard last from the old master's guard; the inventory may
+        say what nobody has set up."""
+        heard = (self._said(name, "server").get("guards") or {} for name in self.alive)
+        return [guards[self.old] for guards in heard if self.old in guards]
 
     def _serves(self) -> bool:
         """Whether the old master takes clients, as anybody has seen, itself included."""
@@ -316,6 +325,11 @@ class _Case:
         if not readiness:
             yield f"{name} did not say whether it is ready"
             return
+        if self._comes_back(name) and self.options.loss != name:
+            yield (
+                f"{name} has not come back to its end, so it may have only part of the mail: take "
+                f"another one, or accept that with -e cyrus_accept_loss={name}"
+            )
         less = None if superseded else _ranking.behind(self.standings, name)
         if less and self.options.loss != name:
             yield f"{less}: take the better one, or accept that with -e cyrus_accept_loss={name}"

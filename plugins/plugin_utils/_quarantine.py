@@ -34,8 +34,8 @@ def summary(
     if channel and channel not in channels and not troubles:
         told = ", ".join(channels) or "none"
         troubles.append(f"no host has a channel {channel}, cyrus_quarantine_channel names: {told}")
-    elif state != "listed" and not channels and not troubles:
-        troubles.append("no host of this run is the master of a store: run setup")
+    elif not channels and not troubles:
+        troubles.append("no host of this run replicates to another one: see status")
     if not entries and not troubles:
         orders.append("nothing is in quarantine" + (f" of channel {channel}" if channel else ""))
     return {"lines": orders + _lines(entries), "troubles": troubles}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ._stores import Host, HostVars, Store, of_host, stores
+from ._stores import Host, HostVars, Store, message_of, of_host, stores
 from ._table import IN_SYNC, table
 
 
@@ -32,8 +32,8 @@ def _host(store: Store, host: Host, hostvars: HostVars) -> dict[str, Any]:
     record = host.record
     found = variables.get("cyrus_channels") or {}
     trouble = host.trouble
-    if trouble is None and found.get("failed"):
-        trouble = f"{host.name}: {found.get('msg')}"
+    if trouble is None and (found.get("failed") or found.get("unreachable")):
+        trouble = f"{host.name}: {message_of(found)}"
     trouble = trouble or _closed(host.name, variables.get("cyrus_server") or {})
     answer = variables.get("cyrus_server") or {}
     channels = [
@@ -48,12 +48,18 @@ def _host(store: Store, host: Host, hostvars: HostVars) -> dict[str, Any]:
         "since": record.since if record else None,
         "version": host.version,
         "channels": channels,
-        "quarantine": [e for channel in channels for e in channel.get("quarantine") or []],
+        "quarantine": _held(channels),
         "guard": answer.get("guard"),
         "awaited": list(answer.get("awaited") or []),
         "history": list(answer.get("history") or []),
         "trouble": trouble,
     }
+
+
+def _held(channels: Iterable[Mapping[str, Any]]) -> list[Any] | None:
+    """What is in quarantine; None where a channel does not know."""
+    found = [channel.get("quarantine") for channel in channels]
+    return None if None in found else [entry for held in found for entry in held or ()]
 
 
 def _role(recorded: str, answer: Mapping[str, Any]) -> str:
@@ -173,7 +179,8 @@ def _troubles(document: Mapping[str, Any]) -> Iterable[str]:
         yield from _awaiting(host["host"], host["awaited"])
         for channel in host["channels"]:
             yield from (f"channel {channel['name']}: {text}" for text in _of_channel(channel))
-        yield from quarantined(host["quarantine"])
+        for channel in host["channels"]:
+            yield from quarantined(channel.get("quarantine") or ())
 
 
 def _of_guard(host: str, guard: Mapping[str, Any] | None) -> Iterable[str]:

@@ -97,7 +97,8 @@ def _store(name: str, hostvars: HostVars, names: list[str]) -> Store:
     if len(claims) > 1:
         trouble = (
             f"{' and '.join(claims)} both have the role of master of store {name}: find out which "
-            "of them takes mail, and bring the other one back with rejoin"
+            "of them takes mail, give that one a higher epoch with the module role where that is "
+            "the same, and bring the other one back with rejoin"
         )
         return Store(name, hosts, first or None, None, trouble)
     try:
@@ -146,7 +147,7 @@ def two_masters(store: str, masters: Iterable[str], epoch: int | None) -> str:
     """What there is to say where the hosts name several masters of one epoch."""
     return (
         f"the hosts of store {store} name {' and '.join(masters)} as master of epoch {epoch}: see "
-        "which of them is right, and correct the records"
+        "which of them is right, and give that one a higher epoch with the module role"
     )
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -32,18 +33,35 @@ def test_a_password_does_not_show() -> None:
 
 def test_only_what_differs_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     users: set[str] = set()
+    database = tmp_path / "db"
+
+    def set_(account: Account) -> None:
+        users.add(f"{account.user}@r")
+        database.touch(0o640)
+
     monkeypatch.setattr(_accounts, "_users", lambda database: users)
-    monkeypatch.setattr(_accounts, "_set", lambda account: users.add(f"{account.user}@r"))
-    kept = str(tmp_path / "accounts.json")
+    monkeypatch.setattr(_accounts, "_set", set_)
+    kept = tmp_path / "accounts.json"
 
-    def ensure(password: str, check: bool = False) -> list[str]:
-        return _accounts.ensure([Account("u", password, "/db", "r", "mail")], check, kept)
+    def ensure(password: str, check: bool = False) -> bool:
+        account = Account("u", password, str(database), "r", "mail")
+        found = _accounts.ensure([account], check, str(kept))
+        assert found in ([], [f"{database} u@r"])
+        return bool(found)
 
-    assert ensure("one", check=True) == ["/db u@r"]
+    assert ensure("one", check=True)
     assert not users
-    assert ensure("one") == ["/db u@r"]
-    assert ensure("one") == []
-    assert ensure("two") == ["/db u@r"]
-    assert ensure("two") == []
+    assert ensure("one")
+    assert not ensure("one")
+    assert ensure("two")
+    assert not ensure("two")
     users.clear()
-    assert ensure("two") == ["/db u@r"]
+    assert ensure("two")
+    # Somebody else has written to it, or made it unreadable.
+    later = kept.stat().st_mtime + 1
+    os.utime(database, (later, later))
+    assert ensure("two", check=True)
+    os.utime(database, (later - 9, later - 9))
+    assert not ensure("two")
+    database.chmod(0o600)
+    assert ensure("two", check=True)

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailops.cyrus.plugins.module_utils import _aside, _mbpath, _reset
+from ansible_collections.mailops.cyrus.plugins.module_utils import _aside, _mbpath, _reset, _role
 from ansible_collections.mailops.cyrus.plugins.module_utils._aside import Aside
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._install import Install, MailboxEntry
@@ -178,6 +178,44 @@ def test_what_was_begun_is_not_widened() -> None:
         _reset.refuse_others(begun, Aside(2, ("ben", "carla"), shared=False))
     with pytest.raises(ReplicationError, match="without shared mailboxes"):
         _reset.refuse_others(begun, Aside(2, (), shared=True))
+
+
+@pytest.fixture
+def dropped(root: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """A host that has dropped things in epoch 2 and is a replica."""
+    monkeypatch.setattr(Install, "discover", lambda: install(root))
+    monkeypatch.setattr(_role, "read", lambda: record("replica"))
+    _aside.make(install(root), Aside(2, ("anna",), shared=True))
+    return install(root)
+
+
+def test_only_what_is_proven_is_discarded(dropped: Install) -> None:
+    with pytest.raises(ReplicationError, match=r"there is of it \(nobody has compared"):
+        _reset.discard(2)
+    assert _reset.prove(2, check=True).changed
+    assert _reset.prove(2).changed
+    assert not _reset.prove(2).changed
+    assert _reset.discard(2).changed
+    assert _aside.places(dropped, 2) == []
+    assert not _reset.prove(2).changed
+    assert not _reset.discard(2).changed
+
+
+def test_what_could_not_be_read_is_never_discarded(dropped: Install) -> None:
+    _aside.make(dropped, Aside(2, ("anna",), shared=True, whole=False))
+    _reset.prove(2)
+    with pytest.raises(ReplicationError, match="something could not be read"):
+        _reset.discard(2)
+    assert _aside.places(dropped, 2)
+
+
+def test_what_is_aside_on_another_than_a_replica_stays(
+    dropped: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_role, "read", record)
+    for order in (_reset.prove, _reset.discard):
+        with pytest.raises(ReplicationError, match="this host is no replica"):
+            order(2)
 
 
 def test_a_damaged_list_is_never_guessed(root: Path) -> None:

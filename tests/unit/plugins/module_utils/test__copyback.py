@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from ansible_collections.mailops.cyrus.plugins.module_utils import (
 from ansible_collections.mailops.cyrus.plugins.module_utils._copyback import Asked, Report
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._install import Install
+from ansible_collections.mailops.cyrus.plugins.module_utils._plan import Plan, Subscribe
+from ansible_collections.mailops.cyrus.plugins.module_utils._rescue import Kept
 from ansible_collections.mailops.cyrus.plugins.module_utils._role import Record
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import Host, Store
 
@@ -78,3 +81,60 @@ def test_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pass
     with _copyback._turn(folder):
         pass
+
+
+class Archive:
+    """One that has everything but what `unread` names."""
+
+    def __init__(self, unread: str = "") -> None:
+        self.unread = unread
+        self.kept: list[list[Plan]] = []
+
+    def keep(self, plans: list[Plan], _sides: object) -> Kept:
+        self.kept.append(plans)
+        return Kept(unknown=[f"{self.unread} can't be read"] if self.unread else [])
+
+    def covered(self, plan: Plan) -> list[Subscribe]:
+        return [s for s in plan.steps if isinstance(s, Subscribe) and s.mailbox != self.unread]
+
+
+def carried_out(
+    monkeypatch: pytest.MonkeyPatch, archive: Archive, first: Plan, *later: Plan
+) -> Report:
+    """`later` are the plans that are found after each round."""
+    work = object.__new__(_copyback._Work)
+    report, found = Report("a"), iter(later)
+    for name, value in {
+        "archive": archive,
+        "_report": report,
+        "_there": None,
+        "_here": None,
+        "plans": lambda _owners: [next(found)],
+        "_failure": lambda group: "no room",
+    }.items():
+        monkeypatch.setattr(work, name, value, raising=False)
+    work.carry_out([first])
+    return report
+
+
+PLAN = Plan("anna", True, steps=(Subscribe("anna", "user.anna.A"),))
+
+
+def test_what_a_later_round_can_not_read_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    blind = Plan("anna", True, unknown=("user.anna.A can't be opened",))
+    report = carried_out(monkeypatch, Archive(), PLAN, blind)
+    assert report.left == 0
+    assert report.trouble == "not everything could be read: user.anna.A can't be opened"
+
+
+def test_what_the_last_round_finds_is_archived(monkeypatch: pytest.MonkeyPatch) -> None:
+    archive, last = Archive(), replace(PLAN, touched_on_old=False)
+    report = carried_out(monkeypatch, archive, PLAN, PLAN, PLAN, last)
+    assert archive.kept[-1] == [last]
+    assert "1 steps are not carried out (no room)" in str(report.trouble)
+
+
+def test_what_can_not_be_read_is_no_step_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = carried_out(monkeypatch, Archive("user.anna.A"), PLAN, PLAN, PLAN, PLAN)
+    assert report.left == 0
+    assert report.trouble == "not everything could be read: user.anna.A can't be read"

@@ -15,6 +15,7 @@ from ansible_collections.mailops.cyrus.plugins.module_utils import (
     _desired,
     _fence,
     _fencing,
+    _guard_state,
     _posture,
 )
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
@@ -164,6 +165,21 @@ def test_a_fence_for_a_time_gives_way(
     before = replace(FENCE, by=other, until="2026-01-01T00:10:00Z")
     assert _fencing._outlasts(by, limit, before) is gives_way
     assert not _fencing._outlasts(by, limit, replace(before, until=None))
+
+
+def test_who_has_seen_nobody_for_longer_than_the_lease_is_not_released(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _clearance.grant(3)
+    monkeypatch.setattr(_guard_state, "unseen", lambda: 300.0)
+    for by in ("administrator", "guard"):
+        fence = replace(FENCE, by=by)
+        with pytest.raises(ReplicationError, match="neither a peer nor a delivery host for 300 s"):
+            _fencing.refuse_release(record("master"), fence, by)
+        _fencing.refuse_release(record("master"), fence, by, force=True)
+        _fencing.refuse_release(record("replica"), fence, by)
+    # Its own change of master has asked everybody.
+    _fencing.refuse_release(record("master"), replace(FENCE, by="failover"), "failover")
 
 
 def test_what_a_failover_has_begun_at_a_superseded_host_is_taken_back() -> None:

@@ -103,6 +103,19 @@ def test_what_is_behind_turns_nothing_back(store: Store) -> None:
     assert store.plan() == Plan("anna", False)
 
 
+def test_another_message_under_a_uid_of_the_base_is_kept(store: Store) -> None:
+    store.third = store.seen()
+    store.third.deliver(A, "there alone")
+    store.master.deliver(A, "of the base")
+    store.touch(A)
+    store.base = store.seen()
+    new = copy.deepcopy(store.base)
+    new.delete(A)
+    saved = [save.message for save in store.plan(new).saves if isinstance(save, Save)]
+    alone = store.third.box(A).messages[2]
+    assert alone.guid in [message.guid for message in saved]
+
+
 def test_what_is_behind_is_not_asked_for_what_it_has_not(store: Store) -> None:
     store.third = store.seen()
     store.third.holding.scripts.clear()

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-import json
+import errno
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -24,20 +24,23 @@ from ansible_collections.mailops.cyrus.plugins.module_utils import (
     _peers,
     _posture,
     _role,
+    _terms,
     _units,
     _witness,
 )
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
-from ansible_collections.mailops.cyrus.plugins.module_utils._guard import Choices, Guard
+from ansible_collections.mailops.cyrus.plugins.module_utils._guard import Guard
 from ansible_collections.mailops.cyrus.plugins.module_utils._peers import Answer
 from ansible_collections.mailops.cyrus.plugins.module_utils._role import Record
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import Store
+from ansible_collections.mailops.cyrus.plugins.module_utils._terms import Terms
 
 STORE = Store.load(
     {"name": "s", "hosts": [{"name": f"imap{n}", "address": f"198.51.100.1{n}"} for n in (1, 2)]}
 )
 MASTER = Record("s", "imap1", "master", "imap1", 3, "2026-11-01T10:00:00Z")
 REPLICA = Record("s", "imap2", "replica", "imap1", 3, "2026-11-01T10:00:00Z")
+TERMS = Terms("wait", 60.0, ("198.51.100.21",))
 NEWER = replace(REPLICA, role="master", master="imap2", epoch=4)
 
 
@@ -49,7 +52,7 @@ class Host:
         self.peer: Record | None = REPLICA
         self.seen = True
         self.now = 1000.0
-        self.stuck = False
+        self.stuck: Exception | None = None
         monkeypatch.setattr(_role, "RECORD", str(tmp_path / "role.json"))
         monkeypatch.setattr(_role.read, "__defaults__", (str(tmp_path / "role.json"),))
         monkeypatch.setattr(_role.write, "__defaults__", (str(tmp_path / "role.json"),))
@@ -59,6 +62,7 @@ class Host:
         monkeypatch.setattr(_fence, "PATH", str(tmp_path / "fence.json"))
         monkeypatch.setattr(_clearance, "PATH", str(tmp_path / "cleared.json"))
         monkeypatch.setattr(_guard_state, "PATH", str(tmp_path / "guard.json"))
+        monkeypatch.setattr(_terms, "HEARD", str(tmp_path / "guards.json"))
         monkeypatch.setattr(_peers, "ask_all", self._ask_all)
         monkeypatch.setattr(_witness, "seen", lambda hosts: list(hosts) * self.seen)
         monkeypatch.setattr("time.monotonic", lambda: self.now)
@@ -69,7 +73,7 @@ class Host:
         monkeypatch.setattr(_host_units, "unit_files", lambda *given: [])
         monkeypatch.setattr(_units, "end_stale", lambda *given: self.note("units"))
         monkeypatch.setattr(_units, "begin", lambda names: self.note("links"))
-        monkeypatch.setattr(_units, "stop", lambda names: self.note("stop"))
+        monkeypatch.setattr(_units, "kill", lambda names: self.note("kill"))
         monkeypatch.setattr(_units, "queue", lambda names: self.note("start"))
         monkeypatch.setattr(_address, "up", list)
         _role.write(MASTER)
@@ -82,12 +86,12 @@ class Host:
 
     def _ask_all(self, _store: Store, names: Iterable[str]) -> _peers.Heard:
         silent = ReplicationError("imap2 gives no answer")
-        return {name: Answer(self.peer, False) if self.peer else silent for name in names}
+        return {name: Answer(self.peer, False, TERMS) if self.peer else silent for name in names}
 
     def _settle(self, _end: float) -> None:
         self.note("settle")
-        if self.stuck:
-            raise ReplicationError("imapd (process 7) did not end in time")
+        if self.stuck is not None:
+            raise self.stuck
 
     def _release(self, by: str, _seconds: float, _reason: str | None = None) -> None:
         self.note("release" if by == "guard" else f"release {by}")
@@ -96,7 +100,7 @@ class Host:
     def guard(
         self, alone: str = "wait", lease: float = 60, hosts: tuple[str, ...] = ("mx",)
     ) -> Guard:
-        return Guard(STORE, Choices("imap1", alone, lease, hosts))
+        return Guard(STORE, "imap1", Terms(alone, lease, hosts))
 
     def state(self) -> str:
         watch = _guard_state.load()
@@ -257,18 +261,43 @@ def test_a_superseded_master_is_fenced_for_good(host: Host, cleared: bool) -> No
     assert host.state() == "superseded"
 
 
-def test_a_master_that_can_t_be_fenced_is_stopped(host: Host) -> None:
+@pytest.mark.parametrize(
+    "stuck",
+    [
+        ReplicationError("imapd (process 7) did not end in time"),
+        OSError(errno.ENOSPC, "No space left on device", "/tmp"),
+    ],
+)
+def test_a_master_that_can_t_be_fenced_is_stopped(stuck: Exception, host: Host) -> None:
     _clearance.grant(3)
-    host.peer, host.stuck = NEWER, True
+    host.peer, host.stuck = NEWER, stuck
     guard = host.guard()
     guard.round()
-    assert host.done == ["settle", "stop"]
+    assert host.done == ["settle", "kill"]
     assert not _clearance.valid(3)
     assert host.state() == "failing"
     assert _role.read() == MASTER
-    host.stuck = False
+    host.stuck = None
     guard.round()
     assert host.state() == "superseded"
+
+
+@pytest.mark.parametrize("damage", ["gone", "damaged"])
+def test_a_record_that_is_lost_keeps_nobody_serving(
+    damage: str, host: Host, tmp_path: Path
+) -> None:
+    guard = host.guard()
+    guard.round()
+    record = tmp_path / "role.json"
+    record.unlink() if damage == "gone" else record.write_text("{")
+    guard.round()
+    assert (host.state(), host.fenced_by()) == ("failing", None)
+    # As the real one does without a record.
+    host.peer, host.stuck = NEWER, ReplicationError("this host is set up and its record is missing")
+    host.done.clear()
+    guard.round()
+    assert host.done == ["settle", "kill"]
+    assert not _clearance.valid(3)
 
 
 def test_the_lease(host: Host) -> None:
@@ -347,35 +376,20 @@ def test_a_record_that_can_t_be_read_clears_nobody(host: Host, tmp_path: Path) -
     assert not _clearance.valid(3)
     assert host.state() == "failing"
     with pytest.raises(ReplicationError, match="imap1 does not know its role"):
-        _peers.parse(_answering.own(), "s", "imap1")
+        _peers.parse(_answering.own(TERMS), "s", "imap1")
 
 
 def test_what_a_host_answers(host: Host) -> None:
-    assert _peers.parse(_answering.own(), "s", "imap1") == Answer(MASTER, True)
+    assert _peers.parse(_answering.own(TERMS), "s", "imap1") == Answer(MASTER, True, TERMS)
     _clearance.grant(3)
-    assert _peers.parse(_answering.own(), "s", "imap1") == Answer(MASTER, False)
+    assert _peers.parse(_answering.own(TERMS), "s", "imap1") == Answer(MASTER, False, TERMS)
     _fence.put("switchover", "a reason")
-    assert _peers.parse(_answering.own(), "s", "imap1") == Answer(MASTER, True)
+    assert _peers.parse(_answering.own(TERMS), "s", "imap1") == Answer(MASTER, True, TERMS)
 
 
-@pytest.mark.parametrize(
-    "written",
-    [
-        "",
-        "[]",
-        '{"host": "a", "alone": "never", "lease": 1, "delivery_hosts": []}',
-        '{"host": "a"}',
-    ],
-)
-def test_choices_that_are_not_whole(written: str, tmp_path: Path) -> None:
-    path = tmp_path / "guard.json"
-    path.write_text(written)
-    with pytest.raises(ReplicationError, match="run setup"):
-        Choices.read(str(path))
-
-
-def test_choices(tmp_path: Path) -> None:
-    path = tmp_path / "guard.json"
-    given = {"host": "a", "alone": "serve", "lease": 5, "delivery_hosts": ["198.51.100.21"]}
-    path.write_text(json.dumps(given))
-    assert Choices.read(str(path)) == Choices("a", "serve", 5.0, ("198.51.100.21",))
+def test_the_terms_of_a_peer_are_kept(host: Host) -> None:
+    guard = host.guard()
+    guard.round()
+    host.peer = None
+    guard.round()
+    assert _terms.of(_terms.heard()["imap2"]) == TERMS

@@ -6,13 +6,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mailops.cyrus.plugins.module_utils import _guard_state, _units
+from ansible_collections.mailops.cyrus.plugins.module_utils import (
+    _guard_state,
+    _terms,
+    _units,
+)
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._guard_state import Watch
+from ansible_collections.mailops.cyrus.plugins.module_utils._terms import Terms
 
 WATCH = Watch("waiting", "2026-11-01T10:00:00Z", "nobody answers", {"imap2": {"reached": False}})
 RUNS = {"active": True, "enabled": True, "started": 0.0, "needs_reload": False, "loaded": True}
@@ -78,3 +84,23 @@ def test_unknown_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     found = _guard_state.describe()
     assert found is not None
     assert (found["state"], found["reason"]) == ("unknown", "systemctl does not answer")
+
+
+@pytest.mark.parametrize(
+    ("contact", "terms", "unseen"),
+    [
+        (900.0, Terms("wait", 60.0, ("mx",)), 100.0),
+        (950.0, Terms("wait", 60.0, ("mx",)), None),
+        (900.0, Terms("wait", 0.0, ("mx",)), None),
+        (900.0, Terms("wait", 60.0, ()), None),
+        (None, Terms("wait", 60.0, ("mx",)), None),
+    ],
+)
+def test_who_has_seen_nobody_for_longer_than_the_lease(
+    contact: float | None, terms: Terms, unseen: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 1000.0)
+    monkeypatch.setattr(_terms, "own", lambda: ("imap1", terms))
+    if contact is not None:
+        replace(WATCH, contact=contact).save()
+    assert _guard_state.unseen() == unseen

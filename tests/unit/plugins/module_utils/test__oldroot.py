@@ -6,15 +6,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ansible_collections.mailops.cyrus.plugins.module_utils import _command, _oldroot
+from ansible_collections.mailops.cyrus.plugins.module_utils import _command, _oldroot, _role
 from ansible_collections.mailops.cyrus.plugins.module_utils._command import Completed
 from ansible_collections.mailops.cyrus.plugins.module_utils._errors import ReplicationError
 from ansible_collections.mailops.cyrus.plugins.module_utils._oldroot import Disk
+from ansible_collections.mailops.cyrus.plugins.module_utils._role import Record
 
+OWN = Record("store1", "imap2", "master", "imap2", 4, "2026-11-01T10:00:00Z")
+RECORD = Record("store1", "imap1", "master", "imap1", 2, "2026-10-01T10:00:00Z")
 IMAPD = "configdirectory: /var/lib/cyrus\nsync_log: 1\nsync_log_channels: audit imap2\n"
 
 
@@ -27,11 +33,13 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
         "etc/passwd": f"root:x:0:0:::\ncyrus:x:{os.getuid()}:{os.getgid()}:::\n",
         "etc/cyrus-replication/store.json": "{}",
         "usr/sbin/cyrmaster": "",
+        "var/lib/cyrus-replication/role.json": json.dumps(asdict(RECORD)),
     }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     monkeypatch.setattr(_oldroot, "ROOT", str(root))
-    return Disk(str(root), str(tmp_path / "scratch"))
+    monkeypatch.setattr(_role, "known", lambda: OWN)
+    return Disk("imap1", str(root), str(tmp_path / "scratch"))
 
 
 def test_a_folder_that_is_no_old_root_is_refused(disk: Disk) -> None:
@@ -43,7 +51,35 @@ def test_a_folder_that_is_no_old_root_is_refused(disk: Disk) -> None:
 
 def test_a_name_that_mount_would_misread_is_refused(disk: Disk) -> None:
     with pytest.raises(ReplicationError, match="choose plain names"):
-        _oldroot.refuse(Disk(disk.path, "/run/a,b"))
+        _oldroot.refuse(replace(disk, scratch="/run/a,b"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"host": "imap3"}, "is the disk of imap3 of store store1, and not that of imap1"),
+        ({"store": "other"}, "is the disk of imap1 of store other"),
+        ({"epoch": 5}, "as master of epoch 5, and the store is in epoch 4"),
+        ({"role": "replica", "master": "imap2", "epoch": 4}, "as replica of epoch 4"),
+    ],
+)
+def test_another_disk_is_refused(changed: dict[str, Any], reason: str, disk: Disk) -> None:
+    record = replace(RECORD, **changed)
+    if record.role == "master":
+        record = replace(record, master=record.host)
+    path = Path(disk.path + _role.RECORD)
+    path.write_text(json.dumps(asdict(record)))
+    with pytest.raises(ReplicationError, match=reason):
+        _oldroot.refuse(disk)
+
+
+def test_a_disk_that_was_superseded_before_it_died_is_read(disk: Disk) -> None:
+    record = replace(RECORD, role="fenced", master="imap2", epoch=4)
+    Path(disk.path + _role.RECORD).write_text(json.dumps(asdict(record)))
+    _oldroot.refuse(disk)
+    os.unlink(disk.path + _role.RECORD)
+    with pytest.raises(ReplicationError, match="mount all partitions"):
+        _oldroot.refuse(disk)
 
 
 def test_its_cyrus_logs_nothing_and_serves_one_socket(disk: Disk) -> None:

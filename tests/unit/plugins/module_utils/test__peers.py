@@ -18,9 +18,11 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._errors import Repli
 from ansible_collections.mailops.cyrus.plugins.module_utils._peers import Answer
 from ansible_collections.mailops.cyrus.plugins.module_utils._role import Record
 from ansible_collections.mailops.cyrus.plugins.module_utils._store import Store
+from ansible_collections.mailops.cyrus.plugins.module_utils._terms import Terms
 
 RECORD = Record("s", "imap2", "master", "imap2", 2, "2026-11-01T10:00:00Z")
-LINE = _peers.line(RECORD, False)
+TERMS = Terms("wait", 120.0, ("198.51.100.21",))
+LINE = _peers.line(RECORD, False, TERMS)
 
 
 @contextmanager
@@ -43,8 +45,20 @@ def store(answer: Callable[[socket.socket], object], hosts: int = 1) -> Iterator
 
 
 def test_an_answer_is_read_as_it_was_given() -> None:
-    assert _peers.parse(LINE, "s", "imap2") == Answer(RECORD, False)
-    assert _peers.parse(_peers.line(RECORD, True), "s", "imap2").fenced
+    assert _peers.parse(LINE, "s", "imap2") == Answer(RECORD, False, TERMS)
+    assert _peers.parse(_peers.line(RECORD, True, TERMS), "s", "imap2").fenced
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        LINE.replace(b'"terms"', b'"other"'),
+        LINE.replace(b'"wait"', b'"never"'),
+        LINE.replace(b"120.0", b"null"),
+    ],
+)
+def test_a_guard_of_another_version_may_tell_no_terms(line: bytes) -> None:
+    assert _peers.parse(line, "s", "imap2") == Answer(RECORD, False)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +72,7 @@ def test_an_answer_is_read_as_it_was_given() -> None:
         (LINE.replace(b": 2", b": true"), "s", "imap2", "wrong type"),
         (LINE.replace(b": 2", b": 0"), "s", "imap2", "epoch 0"),
         (LINE.replace(b'"role": "master"', b'"role": "replica"'), "s", "imap2", "imap2 master"),
-        (_peers.line(None, False), "s", "imap2", "imap2 has no role record"),
+        (_peers.line(None, False, TERMS), "s", "imap2", "imap2 has no role record"),
         (LINE, "s", "imap3", "imap3 answers as host imap2 of store s"),
         (LINE, "t", "imap2", "imap2 answers as host imap2 of store s"),
     ],
@@ -72,7 +86,7 @@ def test_what_is_not_whole_is_no_answer(
 
 def test_a_host_is_asked() -> None:
     with store(lambda client: client.sendall(LINE)) as asked:
-        assert _peers.ask(asked, "imap2") == Answer(RECORD, False)
+        assert _peers.ask(asked, "imap2") == Answer(RECORD, False, TERMS)
 
 
 def drip(client: socket.socket) -> None:
@@ -116,16 +130,16 @@ def test_all_are_asked_at_once_and_each_has_its_place(monkeypatch: pytest.Monkey
 
     def ask(_store: object, name: str, _seconds: float) -> Answer:
         if name == "imap2":
-            return Answer(RECORD, False)
+            return Answer(RECORD, False, TERMS)
         if name == "imap3":
             raise ReplicationError("imap3 is asleep")
         released.wait(5)
-        return Answer(RECORD, False)
+        return Answer(RECORD, False, TERMS)
 
     monkeypatch.setattr(_peers, "ask", ask)
     with store(lambda client: None, 0) as asked:
         heard = _peers.ask_all(asked, ["imap2", "imap3", "imap4"], 0.2)
     released.set()
-    assert heard["imap2"] == Answer(RECORD, False)
+    assert heard["imap2"] == Answer(RECORD, False, TERMS)
     assert str(heard["imap3"]) == "imap3 is asleep"
     assert str(heard["imap4"]) == "imap4 gives no answer within 0.2 s"

@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailops.cyrus.plugins.module_utils import _verdict
+from ansible_collections.mailops.cyrus.plugins.module_utils import _terms, _verdict
 from ansible_collections.mailops.cyrus.plugins.module_utils._peers import Answer
 from ansible_collections.mailops.cyrus.plugins.module_utils._role import Record
+from ansible_collections.mailops.cyrus.plugins.module_utils._terms import Terms
 from ansible_collections.mailops.cyrus.plugins.module_utils._verdict import (
     CLEAR,
     EXPIRE,
@@ -19,11 +20,10 @@ from ansible_collections.mailops.cyrus.plugins.module_utils._verdict import (
     STAY,
     SUPERSEDE,
     WAIT,
-    Settings,
     judge,
 )
 
-WAITS = Settings("wait", 120.0)
+WAITS = Terms("wait", 120.0, ())
 
 
 def record(host: str, master: str, epoch: int) -> Record:
@@ -65,7 +65,7 @@ def test_what_a_peer_says_decides(
 
 @pytest.mark.parametrize(("alone", "what"), [("wait", WAIT), ("serve", SERVE), ("fence", HOLD)])
 def test_after_a_boot_without_a_peer_the_administrator_has_chosen(alone: str, what: str) -> None:
-    verdict = judge(MINE, [], False, 999.0, Settings(alone, 120.0))
+    verdict = judge(MINE, [], False, 999.0, Terms(alone, 120.0, ()))
     assert verdict.what == what
     assert "no peer has answered" in str(verdict.reason)
 
@@ -80,11 +80,11 @@ def test_after_a_boot_without_a_peer_the_administrator_has_chosen(alone: str, wh
         (0.0, 120.0, STAY),
     ],
 )
-@pytest.mark.parametrize("alone", _verdict.ALONE)
+@pytest.mark.parametrize("alone", _terms.ALONE)
 def test_a_running_master_has_a_lease(
     lonely: float | None, lease: float, what: str, alone: str
 ) -> None:
-    assert judge(MINE, [], True, lonely, Settings(alone, lease)).what == what
+    assert judge(MINE, [], True, lonely, Terms(alone, lease, ())).what == what
 
 
 def test_a_replica_says_what_it_has_missed() -> None:

@@ -14,6 +14,7 @@ from ansible_collections.mailops.cyrus.plugins.plugin_utils import _failover, _r
 Vars = dict[str, dict[str, Any]]
 NOW = 1793527200.0  # 2026-11-01T10:00:00Z
 GONE = {"unreachable": True, "msg": "No route to host"}
+TERMS = {"alone": "wait", "lease": 120.0, "delivery_hosts": ["198.51.100.21"]}
 SILENT = {"alive": False, "signs": [], "unknown": []}
 ALIVE = {
     "alive": True,
@@ -35,7 +36,7 @@ def record(host: str, master: str = "imap1", epoch: int = 3) -> dict[str, Any]:
 
 def server(host: str, **changed: Any) -> dict[str, Any]:
     found = {"installed": True, "version": "3.6.1", "record": record(host), "history": []}
-    return {**found, "fence": None, **changed}
+    return {**found, "fence": None, "guards": {"imap1": TERMS}, **changed}
 
 
 def readiness(written: float) -> dict[str, Any]:
@@ -110,14 +111,14 @@ def test_a_master_that_nobody_sees_is_waited_for(site: Vars) -> None:
         # A switchover that only the old master knows of has the one before.
         5,
     )
-    assert (found["way"], found["wait"]) == ("lease", 130.0)
+    assert (found["way"], found["wait"]) == ("lease", 145.0)
     assert (found["others"], found["watchers"]) == (["imap3"], ["imap2", "imap3", "mx1"])
     assert (found["awaited"], found["home"]) == (["imap3"], [])
     assert found["addresses"] == ["198.51.100.11"]
     assert {22, 143, 2017} <= set(found["ports"])
     text = "\n".join(_failover.lines(found))
     assert "imap1 is given up and the role of master goes to imap2" in text
-    assert "nobody may see it for 130 s" in text
+    assert "nobody may see it for 145 s" in text
     assert "  imap1 answers nobody: imap2, imap3, mx1, the controller" in text
     assert "  dns: imap.example.com is 198.51.100.12 at 198.51.100.53" in text
     first = _failover.lines(found, check=True)[0]
@@ -184,20 +185,35 @@ def test_a_host_that_is_gone_has_to_be_named_and_ends_the_lease(site: Vars, host
 
 
 @pytest.mark.parametrize(
-    ("variables", "reason"),
+    ("changed", "reason"),
     [
-        ({"cyrus_guard_lease": 0}, "its guard has no lease"),
-        ({"cyrus_guard_delivery_hosts": []}, "its guard has no lease"),
-        ({"cyrus_guard_alone": "serve"}, "serve alone"),
-        ({"cyrus_guard_delivery_hosts": ["192.0.2.1"]}, "delivery host 192.0.2.1"),
+        ({"lease": 0.0}, "its guard has no lease"),
+        ({"delivery_hosts": []}, "its guard has no lease"),
+        ({"alone": "serve"}, "serve alone"),
+        ({"delivery_hosts": ["192.0.2.1"]}, "delivery host 192.0.2.1"),
     ],
 )
 def test_without_a_lease_silence_proves_nothing(
-    site: Vars, variables: dict[str, Any], reason: str
+    site: Vars, changed: dict[str, Any], reason: str
 ) -> None:
-    site["imap1"].update(variables)
+    # One that has heard it is enough.
+    site["imap3"]["cyrus_server"]["guards"] = {"imap1": {**TERMS, **changed}}
     assert reason in said(site)
     assert said(site, hook=True) == said(site, powered_off="imap1") == ""
+
+
+def test_a_lease_that_the_inventory_alone_knows_is_none(site: Vars) -> None:
+    site["imap1"]["cyrus_guard_lease"] = 1
+    assert plan(site)["wait"] == 145.0
+    for host in ("imap2", "imap3"):
+        site[host]["cyrus_server"]["guards"] = {"imap3": TERMS}
+    assert "nobody has heard from its guard whether that has a lease" in said(site)
+    assert plan(site)["way"] == "none"
+
+
+def test_the_longest_lease_is_waited_for(site: Vars) -> None:
+    site["imap3"]["cyrus_server"]["guards"] = {"imap1": {**TERMS, "lease": 300.0}}
+    assert plan(site)["wait"] == 325.0
 
 
 def alive(site: Vars) -> None:
@@ -283,6 +299,15 @@ def test_the_candidate_has_to_be_fit(site: Vars) -> None:
     assert "it has missed a change of master" in said(site)
     site["imap2"]["cyrus_server"] = server("imap2", record=None)
     assert "imap2 has no role record" in said(site)
+
+
+def test_a_host_that_has_not_come_back_to_its_end_may_have_a_part_only(site: Vars) -> None:
+    begun = {"what": "rejoin", "from": None, "to": "imap1", "epoch": 3, "outcome": "done"}
+    site["imap2"]["cyrus_server"]["history"] = [begun]
+    assert "imap2 has not come back to its end" in said(site)
+    assert said(site, loss="imap2") == ""
+    site["imap2"]["cyrus_server"]["history"] = [begun, {**begun, "seconds": {"prove": 3.0}}]
+    assert said(site) == ""
 
 
 def test_deliveries_that_another_holds_are_left(site: Vars) -> None:

@@ -161,7 +161,7 @@ def test_order_that_could_not_be_given() -> None:
 
 def test_order_where_nobody_is_master() -> None:
     nobody: dict[str, Any] = {"channels": [], "quarantine": []}
-    assert shown(nobody, None, "released")[1] == [
-        "no host of this run is the master of a store: run setup"
-    ]
-    assert shown(nobody)[1] == []
+    for state in ("listed", "released"):
+        lines, troubles = shown(nobody, None, state)
+        assert lines == []
+        assert troubles == ["no host of this run replicates to another one: see status"]
