@@ -81,15 +81,12 @@ def _users(database: str) -> set[str]:
 
 
 def _untouched(database: str, remembered: str) -> bool:
-    """Whether nobody has changed a database since what is remembered was set; as our own it is
-    Cyrus's to read."""
-    try:
-        found, noted = os.stat(database), os.stat(remembered)
-    except FileNotFoundError:
-        return False
-    ours = os.path.dirname(database) == os.path.dirname(remembered)
+    """Whether our own database is as we have left it; in others the site has logins too."""
+    if os.path.dirname(database) != os.path.dirname(remembered):
+        return True
+    found, noted = os.stat(database), os.stat(remembered)
     readable = stat.S_IMODE(found.st_mode) == _MODE and found.st_uid == 0
-    return found.st_mtime <= noted.st_mtime and (readable or not ours)
+    return readable and found.st_mtime <= noted.st_mtime
 
 
 def _set(account: Account) -> None:

@@ -123,7 +123,7 @@ def copy_back(asked: Asked, check: bool) -> Report:
     with turn, closing(Session(old)) as there, closing(Session(new)) as here:
         if here.is_same_server(there) and not asked.path:
             raise ReplicationError(f"{asked.old} leads to this host: correct its address")
-        if next(iter(there.listing()), None) is None:
+        if not sum(1 for _mailbox in there.listing()):
             raise ReplicationError(
                 f"{asked.old} lists no mailbox at all: see that its disk is whole and its list of "
                 "mailboxes is there"

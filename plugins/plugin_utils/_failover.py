@@ -478,8 +478,15 @@ _WAYS = {
 }
 
 
-def lines(plan_: Answer, check: bool = False) -> list[str]:
-    """What is going to be done, or in check mode would be, and how much may be missing."""
+def lines(plan_: Answer, check: bool = False, undo: bool = False) -> list[str]:
+    """What is going to be done, or in check mode would be, and how much may be missing; `undo` is
+    whether what was begun is to be taken back."""
+    if undo and plan_["stage"] == "start":
+        return [
+            f"store {plan_['store']}: {plan_['from'] or 'nobody'} stays master, epoch "
+            f"{plan_['was']}; what a failover to {plan_['to'] or 'another host'} has begun "
+            f"{'would be undone' if check else 'is undone'}"
+        ]
     if plan_["stage"] == "done":
         return [_switchover.already(plan_)]
     # What is refused does not begin.
@@ -507,7 +514,7 @@ def lines(plan_: Answer, check: bool = False) -> list[str]:
         found.append(f"  goes without: {', '.join(plan_['absent'])}")
     if plan_["mtas"]:
         found.append(f"  deliveries wait on {', '.join(plan_['mtas'])}")
-    found += [f"  {point}" for point in plan_["points"]]
+    found += [f"  then {point}" for point in plan_["points"]]
     return found + [f"  ! {reason}" for reason in plan_["reasons"]]
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from ._stores import Host, HostVars, Store, message_of, of_host, stores
 from ._table import IN_SYNC, table
 
+_MINE = ("switchover", "failover", "reseed")
+
 
 def reports(hostvars: HostVars, hosts: Iterable[str]) -> list[dict[str, Any]]:
     """One document a store, by name."""
@@ -20,11 +22,52 @@ def reports(hostvars: HostVars, hosts: Iterable[str]) -> list[dict[str, Any]]:
             "store": store.name,
             "master": store.master,
             "epoch": store.epoch,
-            "trouble": store.trouble,
+            "trouble": store.trouble or _headless(store),
             "hosts": [_host(store, host, hostvars) for host in store.hosts],
+            "deliveries": list(_deliveries(store, hostvars)),
         }
         for store in stores(hostvars, hosts)
     ]
+
+
+def _headless(store: Store) -> str | None:
+    """That the master itself has not learned that it is, so that nobody serves."""
+    record = next((host.record for host in store.hosts if host.name == store.master), None)
+    if record is None or (record.role, record.epoch) == ("master", store.epoch):
+        return None
+    return (
+        f"{store.master} is to be master of epoch {store.epoch}, and is {record.role} in epoch "
+        f"{record.epoch}: run the change of master again, -e cyrus_candidate={store.master}, which "
+        "goes on from there"
+    )
+
+
+def _deliveries(store: Store, hostvars: HostVars) -> Iterable[dict[str, Any]]:
+    """What the delivery hosts say, by that host of the store for which they were asked."""
+    for host in store.hosts:
+        asked = of_host(hostvars, host.name).get("cyrus_deliveries") or {}
+        for answer in asked.get("results") or ():
+            if not answer.get("skipped"):
+                yield _delivery(store.name, answer)
+
+
+def _delivery(store: str, answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether a delivery host keeps mail of the store back."""
+    host, trouble = str(answer["item"]), None
+    if answer.get("unreachable"):
+        trouble = f"{host} of cyrus_mta can't be reached: {message_of(answer)}"
+    elif answer.get("failed"):
+        trouble = f"{host}: {message_of(answer)}"
+    elif answer["by"] is not None:
+        again = f"run {answer['by']} again, or " if answer["by"] in _MINE else ""
+        trouble = (
+            f"{host} holds deliveries to {store} back, by {answer['by']} since {answer['since']}: "
+            f"{again}release them with the module delivery_hold, state=released"
+        )
+    elif answer["held"] is None:
+        trouble = f"{host}: {answer['reason']}"
+    told = {key: answer.get(key) for key in ("held", "by", "since", "queued")}
+    return {"host": host, **told, "trouble": trouble}
 
 
 def _host(store: Store, host: Host, hostvars: HostVars) -> dict[str, Any]:
@@ -172,10 +215,11 @@ def _parity(last: Mapping[str, Any] | None, epoch: int | None) -> str:
 
 
 def _troubles(document: Mapping[str, Any]) -> Iterable[str]:
+    yield from (one["trouble"] for one in document["deliveries"] if one["trouble"])
     for host in document["hosts"]:
         if host["trouble"]:
             yield host["trouble"]
-        yield from _of_guard(host["host"], host["guard"])
+        yield from _of_guard(host["host"], host["role"], host["guard"])
         yield from _awaiting(host["host"], host["awaited"])
         for channel in host["channels"]:
             yield from (f"channel {channel['name']}: {text}" for text in _of_channel(channel))
@@ -183,8 +227,10 @@ def _troubles(document: Mapping[str, Any]) -> Iterable[str]:
             yield from quarantined(channel.get("quarantine") or ())
 
 
-def _of_guard(host: str, guard: Mapping[str, Any] | None) -> Iterable[str]:
-    # A fence tells its reason itself.
+def _of_guard(host: str, role: str, guard: Mapping[str, Any] | None) -> Iterable[str]:
+    # A fence tells its reason itself, and of a host that is back the guard learns seconds later.
+    if role != "fenced" and guard and guard["state"] == "superseded":
+        return
     if guard and guard["reason"] and guard["state"] != "fenced":
         since = f" since {guard['since']}" if guard["since"] else ""
         yield f"guard of {host}, {guard['state']}{since}: {guard['reason']}"

@@ -373,12 +373,12 @@ def lines(plan_: Answer, check: bool = False, undo: bool = False) -> list[str]:
         f"epoch {plan_['epoch']}; the switchover {verb}"
     ]
     if plan_["others"]:
-        found.append(f"  {', '.join(plan_['others'])}: follows {plan_['to']}")
+        found.append(f"  follows {plan_['to']} then: {', '.join(plan_['others'])}")
     if plan_["chained"]:
         found.append(f"  {', '.join(plan_['chained'])}: as before behind another replica")
     if plan_["mtas"]:
         found.append(f"  deliveries wait on {', '.join(plan_['mtas'])}")
-    found += [f"  {point}" for point in plan_["points"]]
+    found += [f"  then {point}" for point in plan_["points"]]
     if plan_["compare"] and not plan_["reasons"]:
         found.append(f"  compared first: channel {', '.join(plan_['compare'])}")
     return found + [f"  ! {reason}" for reason in plan_["reasons"]]

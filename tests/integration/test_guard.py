@@ -288,6 +288,8 @@ def test_a_delivery_host_keeps_a_master_without_peers_serving() -> None:
             time.sleep(1)
         with unplugged(MX):
             lab.until(closed, LEASE + FENCED_WITHIN)
+            refused = lab.module(MASTER, "fence", state="absent")
+            assert "seen neither a peer nor a delivery host" in refused["msg"], refused
         # A delivery host knows nothing of epochs.
         time.sleep(5)
         assert closed()

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab import plant
 from tests.lab.imap import Literal
 from tests.lab.mail import the_store
 from tests.lab.poison import DamagedIndex, Twin
@@ -422,3 +423,38 @@ def test_doubt_ends_with_a_full_comparison() -> None:
         assert (found["doubt"], found["parity"]["in_sync"]) == (None, True)
     finally:
         lab.ssh(MASTER, f"rm -f {DOUBT}")
+
+
+def has(user: str, uid: int) -> bool:
+    with the_store().imap(user) as session:
+        # To select it would change what is recent, and so have it replicated.
+        session.run("EXAMINE INBOX")
+        return any(line.startswith(b"* SEARCH ") for line in session.run(f"UID SEARCH UID {uid}"))
+
+
+def lost_on_the_replica(user: str) -> int:
+    """A message of an inbox; its UID."""
+    arrives(append(user))
+    uid = next_uid(user) - 1
+    plant.expunge(REPLICA, user, "INBOX", uid)
+    assert lab.playbook("parity").rc != 0
+    assert has(user, uid)
+    return uid
+
+
+@lab.only_long
+def test_a_replica_s_difference_is_put_right() -> None:
+    """As docs/operations.md says; sent again as it is, the difference would go to the master."""
+    uid = lost_on_the_replica("eva")
+    assert quarantine(state="present", user="eva").rc == 0
+    assert quarantine(state="released", user="eva").rc == 0
+    lab.until(lambda: not has("eva", uid), 60, what="plain replication loses it on the master")
+
+    uid = lost_on_the_replica("anna")
+    assert quarantine(state="present", user="anna").rc == 0
+    kept = lab.module(REPLICA, "archive", user="anna")
+    assert kept["count"] > 0, kept
+    lab.ssh(REPLICA, f"{RESET} anna")
+    assert quarantine(state="released", user="anna").rc == 0
+    assert lab.playbook("parity").rc == 0
+    assert has("anna", uid)

@@ -264,7 +264,7 @@ def test_dropping_that_is_killed_is_completed(point: str) -> None:
         "epoch": role(OLD)["epoch"],
         "users": ["u00001", "u00002", "onlyold"],
     }
-    asked = shlex.quote(json.dumps({**options, "shared": True}))
+    asked = shlex.quote(json.dumps({**options, "shared": True, "whole": True}))
     command = f"CYRUS_REPLICATION_STOP_AT={point} PYTHONPATH=/root python3 - {asked}; exit $?"
     killed = lab.ssh(OLD, command, check=False, data=SCRIPT)
     assert killed.returncode == 137, killed.stderr
@@ -307,3 +307,28 @@ def copy_disk() -> None:
     unpack = lab.ssh_command(NEW, "mkdir -p /mnt/old && tar -C /mnt/old -xf -")
     with subprocess.Popen(pack, stdout=subprocess.PIPE) as packed:
         subprocess.run(unpack, stdin=packed.stdout, check=True, timeout=300)
+
+
+def fenced_by_guard(host: str) -> bool:
+    found = lab.ssh(host, "cat /var/lib/cyrus-replication/fence.json", check=False).stdout
+    return '"by": "guard"' in found
+
+
+@lab.only_long
+def test_two_masters_of_one_epoch_are_one_again() -> None:
+    """As docs/guard.md says."""
+    back_to(WELL)
+    claim = f's/"master": "{OLD}"/"master": "{NEW}"/; s/"role": "replica"/"role": "master"/'
+    lab.ssh(NEW, f"systemctl stop cyrus-guard; sed -i '{claim}' {STATE}/role.json")
+    lab.ssh(NEW, "systemctl start cyrus-guard")
+    lab.until(lambda: fenced_by_guard(OLD) and fenced_by_guard(NEW), 60, what="nobody serves")
+    epoch = int(str(role(OLD)["epoch"])) + 1
+    told: dict[str, Any] = {"role": "master", "master": OLD, "epoch": epoch}
+    assert lab.module(OLD, "role", store="store1", host=OLD, **told)["changed"]
+    lab.until(lambda: role(NEW)["role"] == "fenced", 60, what=f"{NEW} is superseded")
+    lab.until(lambda: serves(OLD), 60, what=f"{OLD} serves")
+    run = rejoin(cyrus_old=NEW, cyrus_rejoin_without_base=True)
+    assert run.rc == 0, run.output
+    for name in ("setup", "parity"):
+        run = lab.playbook(name)
+        assert run.rc == 0, run.output

@@ -65,3 +65,14 @@ def test_only_what_differs_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not ensure("two")
     database.chmod(0o600)
     assert ensure("two", check=True)
+
+
+def test_a_database_that_others_write_to_is_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "accounts.json"
+    account = Account("u", "one", "/etc/sasldb2", "r", "mail")
+    monkeypatch.setattr(_accounts, "_users", lambda database: {"u@r"})
+    monkeypatch.setattr(_accounts, "_set", lambda account: None)
+    assert _accounts.ensure([account], False, str(kept))
+    assert not _accounts.ensure([account], False, str(kept))

@@ -120,7 +120,7 @@ def test_a_master_that_nobody_sees_is_waited_for(site: Vars) -> None:
     assert "imap1 is given up and the role of master goes to imap2" in text
     assert "nobody may see it for 145 s" in text
     assert "  imap1 answers nobody: imap2, imap3, mx1, the controller" in text
-    assert "  dns: imap.example.com is 198.51.100.12 at 198.51.100.53" in text
+    assert "  then dns: imap.example.com is 198.51.100.12 at 198.51.100.53" in text
     first = _failover.lines(found, check=True)[0]
     assert "imap1 would be given up and the role of master would go to imap2" in first
     assert first.endswith("the failover would begin")

@@ -493,16 +493,20 @@ def test_lines_of_status() -> None:
     ]
 
 
+SUPERSEDED = {
+    "state": "superseded",
+    "since": "2026-11-01T10:00:00Z",
+    "reason": "imap2 is master",
+}
+
+
 @pytest.mark.parametrize(
     ("guard", "lines"),
     [
         (None, []),
         ({"state": "watching", "since": "2026-11-01T10:00:00Z", "reason": None}, []),
         ({"state": "fenced", "since": "2026-11-01T10:00:00Z", "reason": "as its fence says"}, []),
-        (
-            {"state": "superseded", "since": "2026-11-01T10:00:00Z", "reason": "imap2 is master"},
-            ["  ! guard of imap1, superseded since 2026-11-01T10:00:00Z: imap2 is master"],
-        ),
+        (SUPERSEDED, []),
         (
             {"state": "stopped", "since": None, "reason": "it does not run"},
             ["  ! guard of imap1, stopped: it does not run"],
@@ -512,6 +516,59 @@ def test_lines_of_status() -> None:
 def test_what_a_guard_has_to_say(guard: dict[str, Any] | None, lines: list[str]) -> None:
     shown = _status.lines(_status.reports(hostvars(imap1={"guard": guard}), HOSTS))
     assert [line for line in shown if line.startswith("  !")] == lines
+
+
+def test_a_guard_is_believed_where_its_host_is_superseded() -> None:
+    fenced = {**record("imap3"), "role": "fenced"}
+    shown = _status.lines(
+        _status.reports(hostvars(imap3={"guard": SUPERSEDED, "record": fenced}), HOSTS)
+    )
+    assert "  ! guard of imap3, superseded since 2026-11-01T10:00:00Z: imap2 is master" in shown
+
+
+def test_a_master_that_does_not_know_it_yet_serves_nobody() -> None:
+    before = {**record("imap1", epoch=2, master="imap2")}
+    (document,) = _status.reports(hostvars(imap1={"record": before}), HOSTS)
+    assert document["master"] == "imap1"
+    assert document["trouble"] == (
+        "imap1 is to be master of epoch 3, and is replica in epoch 2: run the change of master "
+        "again, -e cyrus_candidate=imap1, which goes on from there"
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "trouble"),
+    [
+        ({"held": False, "by": None, "since": None, "queued": 0, "reason": None}, None),
+        ({"held": False, "by": None, "since": None, "queued": 3, "reason": "it is down"}, None),
+        (
+            {"held": True, "by": "switchover", "since": "now", "queued": 3, "reason": None},
+            "holds deliveries to store1 back, by switchover since now: run switchover again, or",
+        ),
+        (
+            {"held": True, "by": "administrator", "since": "now", "queued": 3, "reason": None},
+            "by administrator since now: release them with the module",
+        ),
+        (
+            {"held": None, "by": None, "since": None, "queued": None, "reason": "it says nothing"},
+            "mx1: it says nothing",
+        ),
+        ({"failed": True, "msg": "no python"}, "mx1: no python"),
+        ({"unreachable": True, "msg": "No route"}, "mx1 of cyrus_mta can't be reached: No route"),
+    ],
+)
+def test_mail_that_is_held_back(told: dict[str, Any], trouble: str | None) -> None:
+    variables = hostvars()
+    variables["imap1"]["cyrus_deliveries"] = {"results": [{**told, "item": "mx1"}]}
+    (document,) = _status.reports(variables, HOSTS)
+    (delivery,) = document["deliveries"]
+    assert delivery["host"] == "mx1"
+    lines = _status.lines([document])
+    if trouble is None:
+        assert delivery["trouble"] is None
+    else:
+        assert trouble in delivery["trouble"]
+        assert f"  ! {delivery['trouble']}" in lines
 
 
 def test_who_is_awaited() -> None:

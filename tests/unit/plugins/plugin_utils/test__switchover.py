@@ -390,7 +390,7 @@ def test_what_would_be_done_is_not_told_as_if_it_were(site: Vars) -> None:
     found = plan(site)
     lines = _switchover.lines(found)
     assert lines[0].endswith("goes from imap1 to imap2, epoch 2; the switchover begins")
-    assert "  vip: 192.0.2.50/24 is on imap2" in lines
+    assert "  then vip: 192.0.2.50/24 is on imap2" in lines
     first = _switchover.lines(found, check=True)[0]
     assert first.endswith("would go from imap1 to imap2, epoch 2; the switchover would begin")
     put(site, "imap1.cyrus_readiness.fence", FENCE)
