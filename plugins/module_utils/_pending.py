@@ -29,6 +29,7 @@ def describe() -> dict[str, Any]:
                 "complete": aside.complete,
                 "users": list(aside.users),
                 "shared": aside.shared,
+                "proven": aside.proven,
                 "spare": aside.spare,
                 "where": _aside.places(install, aside.epoch),
             }

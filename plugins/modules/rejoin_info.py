@@ -60,10 +60,12 @@ asides:
       description: Whether shared mailboxes as well.
       returned: always
       type: bool
+    proven:
+      description: Whether the host was shown to be equal to its master afterwards.
+      returned: always
+      type: bool
     spare:
-      description:
-        - Whether all of it was saved elsewhere and the host was equal to its master afterwards, so
-          that it may be discarded.
+      description: Whether all of it was saved elsewhere as well, so that it may be discarded.
       returned: always
       type: bool
     where:

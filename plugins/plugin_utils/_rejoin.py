@@ -36,7 +36,8 @@ def plan(hostvars: HostVars, hosts: Iterable[str], old: str, options: Answer) ->
     named, trouble = _old(store, hostvars, master, old)
     trouble = _two_masters(store) or trouble
     aside = _aside(hostvars, named, store.epoch)
-    stage = _stage(store, named, _mark(hostvars, master, named, store.epoch), aside)
+    mark = _mark(hostvars, master, named, store.epoch)
+    stage = _stage(store, named, mark, aside)
     reasons = (
         [trouble] if trouble else list(_reasons(store, hostvars, master, named, stage, options))
     )
@@ -48,6 +49,8 @@ def plan(hostvars: HostVars, hosts: Iterable[str], old: str, options: Answer) ->
         "epoch": store.epoch,
         "hosts": [host.name for host in store.hosts],
         "channel": channel_name(named) if named else None,
+        # Where no failover has made it, the channel was there before anything was dropped.
+        "everything": options["without_base"] or mark is None,
         "missed": stage == "start" and _has_missed(store, named),
         "users": list(aside.get("users") or ()),
         "shared": bool(aside.get("shared")),
@@ -82,7 +85,13 @@ def _old(store: Store, hostvars: HostVars, master: str, old: str) -> tuple[str, 
             return "", f"cyrus_old names {old}, which is the master of store {store.name}"
         return old, None
     waiting = _awaited(hostvars, master)
-    found = [host.name for host in store.hosts if host.name in waiting or _is_back(host, master)]
+    found = [
+        host.name
+        for host in store.hosts
+        if host.name in waiting
+        or _is_back(host, master)
+        or _is_unproven(_aside(hostvars, host.name, store.epoch))
+    ]
     if len(found) > 1:
         return "", (
             f"{' and '.join(found)} have to come back: name one of them in cyrus_old, the old "
@@ -117,12 +126,17 @@ def _aside(hostvars: HostVars, old: str, epoch: int | None) -> Answer:
     return next((one for one in asides if one["complete"] and one["epoch"] == epoch), {})
 
 
+def _is_unproven(aside: Answer) -> bool:
+    """Whether things were dropped and the host was not shown to be equal since."""
+    return bool(aside) and not aside["proven"]
+
+
 def _stage(store: Store, old: str, mark: Answer | None, aside: Answer) -> str:
     """`start`: nothing is dropped yet. `saved`: what only the old master had is saved, and dropping
     it has begun. `joined`: it is a replica. `done`: and shown to be equal."""
     record = store.host(old).record if old else None
     is_home = record is not None and record.role == "replica" and not _has_missed(store, old)
-    if not old or (is_home and mark is None):
+    if not old or (is_home and mark is None and not _is_unproven(aside)):
         return "done"
     if is_home:
         return "joined"
@@ -202,7 +216,10 @@ def _comes_back(old: Host, hostvars: HostVars, master: str, epoch: int | None) -
     """A host whose own record says that it serves nobody."""
     record = old.record
     if record is None:
-        yield f"{old.name} has no role record: run setup"
+        yield (
+            f"{old.name} has no role record: restore it, or give it one with the module role, "
+            f"role=fenced master={master} epoch={epoch}"
+        )
         return
     guard = (_registered(hostvars, old.name, "server").get("guard") or {}).get("state")
     if record.role == "master":

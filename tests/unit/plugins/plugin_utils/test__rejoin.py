@@ -15,7 +15,14 @@ Vars = dict[str, dict[str, Any]]
 HOSTS = ["imap1", "imap2", "imap3"]
 OPTIONS = {"certificate_days": 7, "free_percent": "5", "without_base": False, "spool": False}
 FENCE = {"since": "2026-11-01T10:00:00Z", "by": "administrator", "reason": "a disk"}
-ASIDE = {"epoch": 2, "complete": True, "users": ["anna"], "shared": True, "where": ["/x"]}
+ASIDE = {
+    "epoch": 2,
+    "complete": True,
+    "users": ["anna"],
+    "shared": True,
+    "proven": False,
+    "where": ["/x"],
+}
 
 
 def record(host: str, role: str, master: str = "imap2", epoch: int = 2) -> dict[str, Any]:
@@ -103,7 +110,12 @@ def test_how_far_it_is(site: Vars) -> None:
     became(site, "imap1", record("imap1", "replica"))
     assert plan(site)["stage"] == "joined"
     assert plan(site)["reasons"] == []
+    assert not plan(site)["everything"]
     site["imap2"]["cyrus_pending"]["marks"] = []
+    for old in ("", "imap1"):
+        found = plan(site, old)
+        assert (found["stage"], found["reasons"], found["everything"]) == ("joined", [], True)
+    site["imap1"]["cyrus_pending"]["asides"] = [{**ASIDE, "proven": True}]
     for old in ("", "imap1"):
         assert (plan(site, old)["stage"], plan(site, old)["reasons"]) == ("done", [])
 
