@@ -211,6 +211,16 @@ def test_a_running_master_that_is_superseded_is_fenced(superseding: None) -> Non
     superseded(epoch)
 
 
+@lab.only_long
+def test_a_superseded_master_that_can_not_be_fenced_is_killed(superseding: None) -> None:
+    notices = "/var/lib/cyrus/msg"
+    lab.ssh(MASTER, f"mkdir -p {notices} && mount -t tmpfs -o ro tmpfs {notices}")
+    supersede()
+    lab.until(closed, FENCED_WITHIN, what="a master that serves nobody")
+    assert guard()["state"] == "failing"
+    assert "Cyrus was stopped, since" in said("alert")
+
+
 def test_of_two_masters_in_one_epoch_neither_serves(superseding: None) -> None:
     kept = lab.ssh(PEER, f"cat {STATE}/role.json").stdout
     claimed = {**json.loads(kept), "role": "master", "master": PEER}
