@@ -103,13 +103,9 @@ def make(install: Install, wanted: Aside) -> Aside:
     return aside
 
 
-def prove(epoch: int) -> bool:
-    """This host is equal to its master; whether that is news of what was set aside."""
-    aside = read(epoch)
-    if aside is None or aside.proven:
-        return False
+def prove(aside: Aside) -> None:
+    """Note that this host was equal to its master after this was dropped."""
     _write(replace(aside, proven=True))
-    return True
 
 
 def remains(install: Install, aside: Aside) -> Iterator[str]:

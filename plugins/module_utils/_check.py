@@ -96,11 +96,10 @@ class Check:
     def run(self) -> Findings:
         look = self._look(None, "compared")
         findings = Findings(tally=look.tally, skipped=list(look.skipped))
-        overflow = look.overflow
         self._look_again(look, findings)
-        if overflow:
+        if look.overflow:
             findings.skipped.append(
-                Unknown("report", f"{overflow} further differences are not listed")
+                Unknown("report", f"{look.overflow} further differences are not listed")
             )
         return findings
 

@@ -159,7 +159,7 @@ class Guard:
         """Seconds since anybody was seen; None where only peers could be."""
         now = time.monotonic()
         if answered or _witness.seen(self._terms.delivery_hosts):
-            self._note(contact=now)
+            self._watch = replace(self._watch, contact=now)
         return now - self._watch.contact if self._terms.delivery_hosts else None
 
     def _clear(self, record: Record, release: bool) -> None:

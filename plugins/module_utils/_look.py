@@ -77,12 +77,7 @@ class Look:
     @property
     def suspects(self) -> set[str | None]:
         """Users of whom something has to be looked at again."""
-        lists: tuple[Iterable[Difference | Unknown], ...] = (
-            self.found,
-            self.unknown,
-            self.skipped,
-        )
-        return {one.user for found in lists for one in found}
+        return {d.user for d in self.found} | {u.user for u in [*self.unknown, *self.skipped]}
 
     @property
     def lone_users(self) -> set[str | None]:

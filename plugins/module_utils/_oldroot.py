@@ -54,6 +54,10 @@ class Disk:
     path: str
     scratch: str
 
+    def file(self, path: str) -> str:
+        """Where a file of that host lies here."""
+        return self.path.rstrip("/") + path
+
 
 def ensure(disk: Disk) -> bool:
     """Have it run and answer; whether it had to be begun. What was left of another time is removed
@@ -88,7 +92,7 @@ def end(scratch: str) -> bool:
 def refuse(disk: Disk) -> None:
     """Why a folder is not the root of this old master's disk."""
     for needed in ("/etc/imapd.conf", "/etc/cyrus-replication/store.json", _PROGRAM):
-        if not os.path.lexists(disk.path.rstrip("/") + needed):
+        if not os.path.lexists(disk.file(needed)):
             raise ReplicationError(
                 f"{disk.path} has no {needed[1:]}: mount the whole root of the old master there"
             )
@@ -97,8 +101,7 @@ def refuse(disk: Disk) -> None:
             f"{disk.path} or {disk.scratch} can't be mounted: choose plain names"
         )
     own = _role.known()
-    path = disk.path.rstrip("/") + _role.RECORD
-    record = _role.read(path)
+    record = _role.read(disk.file(_role.RECORD))
     if record is None:
         raise ReplicationError(
             f"{disk.path} has no {_role.RECORD[1:]}: mount all partitions of the old master there"
@@ -124,21 +127,22 @@ def _do(cmd: list[str]) -> None:
 
 def _mounted(path: str) -> list[str]:
     """Mount points at a path and below, the outer ones first."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
-        places = [line.split()[4] for line in stream]
+    places = (words[4] for words in _mounts())
     return sorted(place for place in places if place == path or place.startswith(path + "/"))
+
+
+def _mounts() -> list[list[str]]:
+    """The words of each line of mountinfo: the fifth is where, the last the options."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
+        return [line.split() for line in stream]
 
 
 def _is_over(disk: Disk) -> bool:
     """Whether it is this disk that is the lower layer of what is mounted."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
-        mounts = [line.split() for line in stream]
     layer = f"lowerdir={os.path.realpath(disk.path)},"
-    over = any(words[4] == ROOT and layer in words[-1] for words in mounts)
+    over = any(words[4] == ROOT and layer in words[-1] for words in _mounts())
     # Another disk may be mounted there by now.
-    return over and _files.read(ROOT + _role.RECORD) == _files.read(
-        disk.path.rstrip("/") + _role.RECORD
-    )
+    return over and _files.read(ROOT + _role.RECORD) == _files.read(disk.file(_role.RECORD))
 
 
 def _mount(disk: Disk) -> None:

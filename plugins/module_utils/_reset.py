@@ -69,8 +69,10 @@ def prove(epoch: int, check: bool = False) -> Reset:
     install = Install.discover()
     _refuse_others_than_replicas()
     aside = _aside.read(epoch)
-    news = aside is not None and not aside.proven if check else _aside.prove(epoch)
-    return Reset([], _aside.places(install, epoch), news)
+    unproven = aside is not None and not aside.proven
+    if aside is not None and unproven and not check:
+        _aside.prove(aside)
+    return Reset([], _aside.places(install, epoch), unproven)
 
 
 def discard(epoch: int, check: bool = False) -> Reset:

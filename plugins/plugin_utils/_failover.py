@@ -482,11 +482,7 @@ def lines(plan_: Answer, check: bool = False, undo: bool = False) -> list[str]:
     """What is going to be done, or in check mode would be, and how much may be missing; `undo` is
     whether what was begun is to be taken back."""
     if undo and plan_["stage"] == "start":
-        return [
-            f"store {plan_['store']}: {plan_['from'] or 'nobody'} stays master, epoch "
-            f"{plan_['was']}; what a failover to {plan_['to'] or 'another host'} has begun "
-            f"{'would be undone' if check else 'is undone'}"
-        ]
+        return [_switchover.taken_back(plan_, "failover", check)]
     if plan_["stage"] == "done":
         return [_switchover.already(plan_)]
     # What is refused does not begin.

@@ -357,10 +357,7 @@ def lines(plan_: Answer, check: bool = False, undo: bool = False) -> list[str]:
             *(f"  ! {reason}" for reason in plan_["reasons"]),
         ]
     if undo and plan_["undoable"]:
-        return [
-            f"store {plan_['store']}: {plan_['from']} stays master, epoch {plan_['was']}; what a "
-            f"switchover to {plan_['to']} has begun {is_undone}"
-        ]
+        return [taken_back(plan_, "switchover", check)]
     if plan_["stage"] == "done":
         return [already(plan_)]
     # What is refused does not begin.
@@ -382,6 +379,15 @@ def lines(plan_: Answer, check: bool = False, undo: bool = False) -> list[str]:
     if plan_["compare"] and not plan_["reasons"]:
         found.append(f"  compared first: channel {', '.join(plan_['compare'])}")
     return found + [f"  ! {reason}" for reason in plan_["reasons"]]
+
+
+def taken_back(plan_: Answer, change: str, check: bool) -> str:
+    """That what a change of master has begun is undone, or in check mode would be."""
+    return (
+        f"store {plan_['store']}: {plan_['from'] or 'nobody'} stays master, epoch {plan_['was']}; "
+        f"what a {change} to {plan_['to'] or 'another host'} has begun "
+        f"{'would be undone' if check else 'is undone'}"
+    )
 
 
 def already(plan_: Answer) -> str:
